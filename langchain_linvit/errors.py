@@ -1,0 +1,29 @@
+"""The errors of the library: one hierarchy, whose messages name the value, the limit and the remedy."""
+
+
+class LinvitError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class InvalidTaskError(LinvitError, ValueError):
+    """A task that can't be set up: unreadable, inconsistent, or with a goal that no plan reaches."""
+
+
+class InvalidSettingError(LinvitError, ValueError):
+    """A setting outside of its range, or settings that contradict each other."""
+
+
+class EnvironmentStateError(LinvitError, RuntimeError):
+    """An environment used out of order: before `reset`, after `close`, or with a foreign snapshot."""
+
+
+class MissingDependencyError(LinvitError, ImportError):
+    """An optional dependency is absent; the message names the extra that installs it."""
+
+
+class ModelCallError(LinvitError, RuntimeError):
+    """A chat model failed on every attempt; the cause is chained."""
+
+
+class BudgetExhaustedError(LinvitError, RuntimeError):
+    """A call was refused since a budget has run out. The planner turns it into a best-so-far result."""

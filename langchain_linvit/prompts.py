@@ -1,0 +1,153 @@
+"""The prompts of every request that the library sends to a chat model, and the marks that structure them.
+
+An environment brings a description, never a prompt. Each request is one `ChatPromptTemplate` of
+`PromptTemplates`, and each can be replaced. All of them show the goal, the history and the current state
+in marked blocks; where messages hold several `<state>` blocks, the latest is the current one. The last
+human message names the request in its heading, so that a simulated model knows what it is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from langchain_core.messages import BaseMessage
+from langchain_core.prompts import ChatPromptTemplate
+
+RequestKind = Literal[
+    "next action", "next subgoal", "carry out subgoal", "judge progress", "write rules",
+    "weigh actions", "choose by number", "imagine",
+]  # fmt: skip
+"""What a request asks for; it stands in its heading, `## Request: KIND`."""
+
+_HEADING = re.compile(r"^## Request: (.+?)\s*$", re.MULTILINE)
+
+
+def block(name: str, text: str) -> str:
+    """`text` in a marked block, e.g. `block("state", ...)` gives `<state>...</state>`."""
+    return f"<{name}>\n{text}\n</{name}>"
+
+
+def last_block(messages: Sequence[BaseMessage], name: str) -> str | None:
+    """The content of the latest block of that name in `messages`; None where there is none."""
+    pattern = re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL)
+    for message in reversed(messages):
+        found = pattern.findall(message.text)
+        if found:
+            return str(found[-1])
+    return None
+
+
+def request_kind(messages: Sequence[BaseMessage]) -> str | None:
+    """The kind of request that `messages` make; None for a conversation that is none of the library's."""
+    for message in reversed(messages):
+        if message.type == "human":
+            found = _HEADING.findall(message.text)
+            return found[-1] if found else None
+    return None
+
+
+def history_text(steps: Sequence[tuple[str, str]], limit: int = 40) -> str:
+    """The last `limit` (action, observation) pairs, numbered, as the prompts show them."""
+    if not steps:
+        return "(nothing yet)"
+    first = max(0, len(steps) - limit)
+    lines = [f"({first} earlier steps not shown)"] if first else []
+    for number, (action, observation) in enumerate(steps[first:], first + 1):
+        lines.append(f"{number}. {action}\n   -> {observation}")
+    return "\n".join(lines)
+
+
+def numbered(items: Sequence[str]) -> str:
+    """`items` as a list numbered from 1, one a line."""
+    return "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1))
+
+
+_SITUATION = "<goal>\n{goal}\n</goal>\n\n<history>\n{history}\n</history>\n\n<state>\n{state}\n</state>\n\n"
+_SYSTEM = "You plan in the world described here, one step at a time.\n\n{description}"
+
+
+def _template(kind: RequestKind, request: str, extra: str = "") -> ChatPromptTemplate:
+    human = f"{_SITUATION}{extra}## Request: {kind}\n{request}"
+    return ChatPromptTemplate.from_messages([("system", _SYSTEM), ("human", human)])
+
+
+@dataclass(frozen=True)
+class PromptTemplates:
+    """One `ChatPromptTemplate` for each kind of request.
+
+    Every template receives `description`, `goal`, `history` and `state`; the variables that a
+    request has beside those are named with it below.
+    """
+
+    action: ChatPromptTemplate = field(
+        default=_template(
+            "next action",
+            "Which action should be taken next to reach the goal? Reply with one line:\nAction: <action>",
+        )
+    )
+    subgoal: ChatPromptTemplate = field(
+        default=_template(
+            "next subgoal",
+            "What should be achieved next on the way to the goal? Name one small subgoal that a few actions "
+            "can reach. Reply with one line:\nSubgoal: <subgoal>",
+        )
+    )
+    carry_out: ChatPromptTemplate = field(
+        default=_template(
+            "carry out subgoal",
+            "Which action should be taken next to achieve the subgoal? Reply with one line:\n"
+            "Action: <action>\nor, once the subgoal is achieved, with the line:\nDone",
+            "<subgoal>\n{subgoal}\n</subgoal>\n\n",
+        )
+    )
+    """Also receives `subgoal`."""
+    critic: ChatPromptTemplate = field(
+        default=_template(
+            "judge progress",
+            "Break the goal down into the subgoals that it needs, and judge how many of them hold in the "
+            "current state. Reply with one line:\nHolds: <number> of <number>",
+        )
+    )
+    rules: ChatPromptTemplate = field(
+        default=_template(
+            "write rules",
+            "Write conditions on the text of a state that measure progress towards the goal. A condition is one of:\n"
+            '{{"contains": "<literal text>"}}, {{"all": [conditions]}}, {{"any": [conditions]}}, {{"not": condition}}\n'
+            "Reply with JSON only:\n"
+            '{{"rules": [{{"weight": <positive number>, "when": <condition>}}, ...]}}',
+        )
+    )
+    verbalise: ChatPromptTemplate = field(
+        default=_template(
+            "weigh actions",
+            "How likely is each of the numbered actions to be the best next one? Reply with JSON only, from the "
+            'number to a probability; leave out what has none:\n{{"1": 0.6, "3": 0.4}}',
+            "<actions>\n{actions}\n</actions>\n\n",
+        )
+    )
+    """Also receives `actions`, a numbered list."""
+    label: ChatPromptTemplate = field(
+        default=_template(
+            "choose by number",
+            "Which of the numbered actions should be taken next? Reply with its number only.",
+            "<actions>\n{actions}\n</actions>\n\n",
+        )
+    )
+    """Also receives `actions`, a numbered list."""
+    imagine: ChatPromptTemplate = field(
+        default=_template(
+            "imagine",
+            "Predict what this action brings about: what is observed, and the whole state after it. An action "
+            "that is not possible leaves the state as it is. Reply with these lines and nothing else:\n"
+            "Possible: yes or no\nSolved: yes or no\n<observation>\nwhat is observed\n</observation>\n"
+            "<state>\nthe state after the action\n</state>",
+            "<action>\n{action}\n</action>\n\n",
+        )
+    )
+    """Also receives `action`."""
+
+
+DEFAULT_TEMPLATES = PromptTemplates()
