@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from pytest_socket import disable_socket
+from pytest_socket import disable_socket, enable_socket
 
 settings.register_profile("linvit", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("linvit")
@@ -15,8 +15,11 @@ DATA = Path(os.environ.get("LINVIT_BENCHMARK_DATA", Path(__file__).parents[2] / 
 
 @pytest.fixture(autouse=True)
 def _no_sockets(request):
+    """Only integration tests may open a socket; event loops wake themselves through a socket pair."""
     if "integration" not in request.path.parts:
-        disable_socket(allow_unix_socket=True)  # event loops wake themselves through a socket pair
+        disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()
 
 
 @pytest.fixture(scope="session")
