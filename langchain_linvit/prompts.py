@@ -9,12 +9,14 @@ human message names the request in its heading, so that a simulated model knows 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from langchain_core.messages import BaseMessage
 from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_linvit.environments.base import Environment, ParsedAction, extract_action
 
 RequestKind = Literal[
     "next action", "next subgoal", "carry out subgoal", "judge progress", "write rules",
@@ -151,3 +153,46 @@ class PromptTemplates:
 
 
 DEFAULT_TEMPLATES = PromptTemplates()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a model is told of one state: all that a prior or a value estimator may know of it.
+
+    Attributes:
+        description: The environment's rules, action format and worked example.
+        goal: What is to be reached.
+        state: The current state as text.
+        history: The (action, observation) pairs that led here, real ones first.
+        admissible: Every action that can be taken, where the environment lists them.
+        parse: The environment's `parse_action` for this state.
+    """
+
+    description: str
+    goal: str
+    state: str
+    history: Sequence[tuple[str, str]] = ()
+    admissible: Sequence[str] | None = None
+    parse: Callable[[str], ParsedAction] = extract_action
+
+    @classmethod
+    def of(cls, environment: Environment, history: Sequence[tuple[str, str]]) -> Situation:
+        """The situation of a live environment, reached by `history`."""
+        return cls(
+            environment.description,
+            environment.goal,
+            environment.state_text(),
+            history,
+            environment.admissible_actions(),
+            environment.parse_action,
+        )
+
+    def messages(self, template: ChatPromptTemplate, **variables: str) -> list[BaseMessage]:
+        """The prompt that `template` makes of this situation."""
+        return template.format_messages(
+            description=self.description,
+            goal=self.goal,
+            history=history_text(self.history),
+            state=self.state,
+            **variables,
+        )

@@ -1,0 +1,374 @@
+"""How the library reaches chat models and environments: sync or async, counted, limited, retried.
+
+Every algorithm body is written once, as a coroutine that awaits nothing but a `Caller`. Over `AsyncIO` it
+runs in an event loop; over `SyncIO` nothing ever suspends, so `drive` runs it without any loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Protocol, TypeVar
+
+from langchain_core.language_models import BaseChatModel, BaseLLM
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables.config import ensure_config
+from langgraph.constants import TAG_NOSTREAM
+
+from langchain_linvit.accounting import Account
+from langchain_linvit.environments.base import Environment, Transition
+from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
+from langchain_linvit.models.sampling import SamplingModel, TokenLogprob, token_logprobs
+
+T = TypeVar("T")
+
+MAX_TEXT = 20_000
+"""Characters of an answer that are kept: a model that writes megabytes costs no more than this."""
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, without an event loop.
+
+    Raises:
+        RuntimeError: It awaited something that suspends (anything else than a `Caller` over `SyncIO`).
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a body that runs without an event loop awaited something else than its Caller")
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed of 31 bits from a run's seed and the path to a call, stable over processes."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest) >> 1
+
+
+class IO(Protocol):
+    """The primitives that may take time: sync ones never suspend, async ones never block the loop."""
+
+    async def generate(
+        self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
+    ) -> LLMResult:
+        """The model's answers to `prompts`, given up with `TimeoutError` after `seconds`."""
+
+    async def step(self, environment: Environment, action: str) -> Transition:
+        """One step of an environment."""
+
+    async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """The results of all bodies, run at once, in their order."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SyncIO:
+    """`IO` for `invoke`: gathers run in threads, everything else in the calling one."""
+
+    def __init__(self, max_concurrency: int = 64) -> None:
+        self._limit = threading.BoundedSemaphore(max_concurrency)
+        self._max_concurrency = max_concurrency
+
+    async def generate(
+        self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
+    ) -> LLMResult:
+        """The model's answers; where the time is limited, from a thread that can be left behind."""
+        with self._limit:
+            if seconds is None:
+                return model.generate(prompts, **kwargs)
+            return _abandonable(lambda: model.generate(prompts, **kwargs), seconds)
+
+    async def step(self, environment: Environment, action: str) -> Transition:
+        """One step of an environment."""
+        return environment.step(action)
+
+    async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """The results of all bodies, run in threads, in their order."""
+        if len(bodies) < 2:
+            return [drive(body()) for body in bodies]
+        with ThreadPoolExecutor(min(len(bodies), self._max_concurrency), "linvit") as pool:
+            return list(pool.map(lambda context, body: context.run(lambda: drive(body())), _contexts(bodies), bodies))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)  # noqa: ASYNC251 - the sync twin of asyncio.sleep
+
+
+class AsyncIO:
+    """`IO` for `ainvoke`: one event loop; environments that block are driven in worker threads."""
+
+    def __init__(self, max_concurrency: int = 64) -> None:
+        self._limit = asyncio.Semaphore(max_concurrency)
+
+    async def generate(
+        self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
+    ) -> LLMResult:
+        """The model's answers, cancelled after `seconds`."""
+        async with self._limit, asyncio.timeout(seconds):
+            return await model.agenerate(prompts, **kwargs)
+
+    async def step(self, environment: Environment, action: str) -> Transition:
+        """One step of an environment, off the loop where it blocks."""
+        if environment.concurrency == "inline":
+            return environment.step(action)
+        return await asyncio.to_thread(environment.step, action)
+
+    async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """The results of all bodies, run at once, in their order."""
+        return list(await asyncio.gather(*(body() for body in bodies)))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+def _abandonable(call: Callable[[], T], seconds: float) -> T:
+    """The result of `call`, or `TimeoutError`; a thread that never ends then keeps no program alive."""
+    future: Future[T] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(call))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="linvit-call", daemon=True).start()
+    return future.result(seconds)
+
+
+def _contexts(bodies: Sequence[object]) -> list[Any]:
+    return [copy_context() for _ in bodies]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How a failing model call is tried again: `attempts` in all, the delay doubling from `delay` seconds."""
+
+    attempts: int = 4
+    delay: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer of a chat model: its text, and its token log-probabilities where the model gave them."""
+
+    text: str
+    message: AIMessage
+    tokens: list[TokenLogprob] | None = None
+
+
+@dataclass(slots=True)
+class Caller:
+    """What one unit of work calls models and environments through; it counts, limits and retries.
+
+    Attributes:
+        io: Sync or async primitives.
+        account: What this unit may spend, and has spent.
+        seed: The run's seed; each call derives its own from it.
+        retry: How failing calls are tried again.
+    """
+
+    io: IO
+    account: Account = field(default_factory=Account)
+    seed: int = 0
+    retry: Retry = field(default_factory=Retry)
+
+    async def complete(
+        self, model: SamplingModel, messages: list[BaseMessage], *, path: Sequence[object], n: int = 1, **options: Any
+    ) -> list[Completion]:
+        """`n` completions of `messages`: in one request where the model can, else in concurrent ones.
+
+        Args:
+            model: The prepared chat model.
+            messages: The prompt.
+            path: What the call's seed is derived from, beside the run's seed and the sample's index.
+            n: How many; fewer come back where the budget grants fewer.
+            **options: Passed to the model, e.g. `logprobs=True`.
+
+        Raises:
+            BudgetExhaustedError: The account grants none.
+            ModelCallError: Every attempt failed; the last failure is its cause.
+        """
+        n = self.account.grant_completions(n)
+        if n == 1 or model.takes_n:
+            found = await self._chat(model, messages, [*path, 0], n, options)
+        else:
+            found = []
+        missing = n - len(found)  # none, but for a model without n or an endpoint that ignores it
+        if missing <= 0:
+            return found
+        first = len(found)
+        results = await self.gather(
+            [
+                lambda caller, index=index: caller._attempt(model, messages, [*path, index], options)  # type: ignore[misc]
+                for index in range(first, n)
+            ]
+        )
+        good = [item for item in results if isinstance(item, Completion)]
+        if not found and not good:
+            raise next(item for item in results if isinstance(item, Exception))
+        return found + good
+
+    async def gather(self, bodies: Sequence[Callable[[Caller], Awaitable[T]]]) -> list[T]:
+        """Run `bodies` at once, each with a caller over an equal share of this account, in their order."""
+        callers = [replace(self, account=part) for part in self.account.split(len(bodies))] if bodies else []
+
+        def bound(body: Callable[[Caller], Awaitable[T]], caller: Caller) -> Callable[[], Coroutine[Any, Any, T]]:
+            async def run() -> T:
+                return await body(caller)
+
+            return run
+
+        try:
+            return await self.io.gather([bound(body, caller) for body, caller in zip(bodies, callers, strict=True)])
+        finally:
+            self.account.merge([caller.account for caller in callers])
+
+    async def step(self, environment: Environment, action: str, *, real: bool = False) -> Transition:
+        """One environment step, counted. Environments whose steps are model calls make them through here.
+
+        Raises:
+            BudgetExhaustedError: The account grants none.
+        """
+        self.account.grant_step()
+        self.account.count({"env_steps_real" if real else "env_steps_simulated": 1})
+        if isinstance(environment, ModelEnvironment):
+            return await environment.model_step(action, self)
+        return await self.io.step(environment, action)
+
+    def fork(self, environment: Environment) -> Environment:
+        """A fork, counted."""
+        self.account.count({"forks": 1})
+        return environment.fork()
+
+    async def score(self, model: BaseLLM, prompts: list[str], start: int) -> list[float]:
+        """The log-probability of each prompt's text from character `start` on, by a model that echoes.
+
+        Raises:
+            BudgetExhaustedError: The account does not grant a call for each prompt.
+            ModelCallError: Every attempt failed, or the answers carry no token log-probabilities.
+        """
+        if self.account.grant_completions(len(prompts)) < len(prompts):
+            raise self.account.refuse("completions")
+        result = await self._request(model, prompts, lambda _: {}, len(prompts))
+        return [_echoed_log_prob(generations[0].generation_info or {}, start) for generations in result.generations]
+
+    async def _attempt(
+        self, model: SamplingModel, messages: list[BaseMessage], path: list[object], options: dict[str, Any]
+    ) -> Completion | Exception:
+        try:
+            self.account.grant_completions(1)
+            return (await self._chat(model, messages, path, 1, options))[0]
+        except (ModelCallError, BudgetExhaustedError) as error:
+            return error
+
+    async def _chat(
+        self, model: SamplingModel, messages: list[BaseMessage], path: list[object], n: int, options: dict[str, Any]
+    ) -> list[Completion]:
+        def arguments(attempt: int) -> dict[str, Any]:
+            return model.call_arguments(n=n, seed=derive_seed(self.seed, *path, attempt), options=options)
+
+        return _completions(await self._request(model.model, [messages], arguments, n))
+
+    async def _request(
+        self, model: BaseChatModel | BaseLLM, prompts: list[Any], arguments: Callable[[int], dict[str, Any]], calls: int
+    ) -> LLMResult:
+        """One request, tried again while it fails and the budget lasts; never without a generation."""
+        for attempt in count(1):
+            try:
+                seconds = self.account.seconds_left()
+                result = await self.io.generate(model, prompts, seconds, **arguments(attempt), **_tracing())
+                if result.generations and all(result.generations):
+                    self.account.count(
+                        {"llm_calls": sum(map(len, result.generations)), "requests": 1, **_tokens(result)}
+                    )
+                    return result
+                failure: Exception = ValueError("the model returned no generation")
+            except Exception as error:
+                failure = error
+            self.account.count({"llm_calls": calls, "requests": 1, "failed_requests": 1})
+            if self.account.seconds_left() == 0:
+                raise self.account.refuse("seconds") from failure
+            if attempt >= self.retry.attempts or not _is_transient(failure):
+                raise ModelCallError(
+                    f"{type(model).__name__} failed {attempt} time(s); the last failure was "
+                    f"{type(failure).__name__}: {str(failure)[:300]}"
+                ) from failure
+            if self.retry.delay:
+                await self.io.sleep(self.retry.delay * 2 ** (attempt - 1))
+            if self.account.grant_completions(calls) < calls:
+                raise self.account.refuse("completions") from failure
+        raise AssertionError("unreachable: the loop above only returns or raises")
+
+
+class ModelEnvironment(Environment):
+    """An environment whose steps are model calls: they are awaited, counted and budgeted like any other.
+
+    Subclasses write `model_step`; `step` is it, run without a planner.
+    """
+
+    async def model_step(self, action: str, caller: Caller) -> Transition:
+        """Take one action by asking a model through `caller`."""
+        raise NotImplementedError(f"{type(self).__name__} must define model_step(action, caller)")
+
+    def step(self, action: str) -> Transition:
+        """Take one action, outside of any planner and budget."""
+        return drive(self.model_step(action, Caller(SyncIO())))
+
+
+def _tracing() -> dict[str, Any]:
+    """Callbacks, tags and metadata of the surrounding run: nested in traces, kept out of message streams."""
+    config = ensure_config()
+    return {
+        "callbacks": config.get("callbacks"),
+        "tags": [*(config.get("tags") or []), TAG_NOSTREAM],
+        "metadata": config.get("metadata"),
+    }
+
+
+def _completions(result: LLMResult) -> list[Completion]:
+    completions = []
+    for generation in result.generations[0] if result.generations else []:
+        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
+            message = generation.message
+            completions.append(Completion(message.text[:MAX_TEXT], message, token_logprobs(message)))
+    return completions
+
+
+def _tokens(result: LLMResult) -> dict[str, int]:
+    """Tokens of one request. Each message carries the whole request's usage, so the first one counts."""
+    first = result.generations[0][0]
+    reported = getattr(getattr(first, "message", None), "usage_metadata", None)
+    if reported:
+        return {"prompt_tokens": reported["input_tokens"], "completion_tokens": reported["output_tokens"]}
+    total = (result.llm_output or {}).get("token_usage") or {}
+    return {
+        "prompt_tokens": int(total.get("prompt_tokens") or 0),
+        "completion_tokens": int(total.get("completion_tokens") or 0),
+    }
+
+
+def _echoed_log_prob(info: dict[str, Any], start: int) -> float:
+    logprobs = info.get("logprobs") or {}
+    offsets, values = logprobs.get("text_offset"), logprobs.get("token_logprobs")
+    if not offsets or not values:
+        raise ModelCallError("the completions model echoed no token log-probabilities; set logprobs=1 and echo=True")
+    return sum(value for offset, value in zip(offsets, values, strict=True) if offset >= start and value is not None)
+
+
+def _is_transient(failure: Exception) -> bool:
+    """Whether another try may help: not for a wrong key, a bad request or a programming error."""
+    status = getattr(failure, "status_code", None)
+    return status not in {400, 401, 403, 404, 422} and not isinstance(failure, TypeError | NotImplementedError)
