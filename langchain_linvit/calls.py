@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -63,8 +64,8 @@ class IO(Protocol):
     ) -> LLMResult:
         """The model's answers to `prompts`, given up with `TimeoutError` after `seconds`."""
 
-    async def step(self, environment: Environment, action: str) -> Transition:
-        """One step of an environment."""
+    async def run(self, environment: Environment, call: Callable[[], T]) -> T:
+        """The result of `call`, which drives `environment` and may block where the environment does."""
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """The results of all bodies, run at once, in their order."""
@@ -89,9 +90,10 @@ class SyncIO:
                 return model.generate(prompts, **kwargs)
             return _abandonable(lambda: model.generate(prompts, **kwargs), seconds)
 
-    async def step(self, environment: Environment, action: str) -> Transition:
-        """One step of an environment."""
-        return environment.step(action)
+    async def run(self, environment: Environment, call: Callable[[], T]) -> T:
+        """The result of `call`, made in this thread."""
+        del environment
+        return call()
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """The results of all bodies, run in threads, in their order."""
@@ -118,11 +120,9 @@ class AsyncIO:
         async with self._limit, asyncio.timeout(seconds):
             return await model.agenerate(prompts, **kwargs)
 
-    async def step(self, environment: Environment, action: str) -> Transition:
-        """One step of an environment, off the loop where it blocks."""
-        if environment.concurrency == "inline":
-            return environment.step(action)
-        return await asyncio.to_thread(environment.step, action)
+    async def run(self, environment: Environment, call: Callable[[], T]) -> T:
+        """The result of `call`, made off the loop where the environment blocks."""
+        return call() if environment.concurrency == "inline" else await asyncio.to_thread(call)
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """The results of all bodies, run at once, in their order."""
@@ -246,12 +246,12 @@ class Caller:
         self.account.count({"env_steps_real" if real else "env_steps_simulated": 1})
         if isinstance(environment, ModelEnvironment):
             return await environment.model_step(action, self)
-        return await self.io.step(environment, action)
+        return await self.io.run(environment, lambda: environment.step(action))
 
-    def fork(self, environment: Environment) -> Environment:
+    async def fork(self, environment: Environment) -> Environment:
         """A fork, counted."""
         self.account.count({"forks": 1})
-        return environment.fork()
+        return await self.io.run(environment, environment.fork)
 
     async def score(self, model: BaseLLM, prompts: list[str], start: int) -> list[float]:
         """The log-probability of each prompt's text from character `start` on, by a model that echoes.
@@ -365,7 +365,9 @@ def _echoed_log_prob(info: dict[str, Any], start: int) -> float:
     offsets, values = logprobs.get("text_offset"), logprobs.get("token_logprobs")
     if not offsets or not values:
         raise ModelCallError("the completions model echoed no token log-probabilities; set logprobs=1 and echo=True")
-    return sum(value for offset, value in zip(offsets, values, strict=True) if offset >= start and value is not None)
+    return math.fsum(
+        float(value) for offset, value in zip(offsets, values, strict=True) if offset >= start and value is not None
+    )
 
 
 def _is_transient(failure: Exception) -> bool:

@@ -85,20 +85,20 @@ class PromptTemplates:
     """
 
     action: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "next action",
             "Which action should be taken next to reach the goal? Reply with one line:\nAction: <action>",
         )
     )
     subgoal: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "next subgoal",
             "What should be achieved next on the way to the goal? Name one small subgoal that a few actions "
             "can reach. Reply with one line:\nSubgoal: <subgoal>",
         )
     )
     carry_out: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "carry out subgoal",
             "Which action should be taken next to achieve the subgoal? Reply with one line:\n"
             "Action: <action>\nor, once the subgoal is achieved, with the line:\nDone",
@@ -107,14 +107,14 @@ class PromptTemplates:
     )
     """Also receives `subgoal`."""
     critic: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "judge progress",
             "Break the goal down into the subgoals that it needs, and judge how many of them hold in the "
             "current state. Reply with one line:\nHolds: <number> of <number>",
         )
     )
     rules: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "write rules",
             "Write conditions on the text of a state that measure progress towards the goal. A condition is one of:\n"
             '{{"contains": "<literal text>"}}, {{"all": [conditions]}}, {{"any": [conditions]}}, {{"not": condition}}\n'
@@ -123,7 +123,7 @@ class PromptTemplates:
         )
     )
     verbalise: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "weigh actions",
             "How likely is each of the numbered actions to be the best next one? Reply with JSON only, from the "
             'number to a probability; leave out what has none:\n{{"1": 0.6, "3": 0.4}}',
@@ -132,7 +132,7 @@ class PromptTemplates:
     )
     """Also receives `actions`, a numbered list."""
     label: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "choose by number",
             "Which of the numbered actions should be taken next? Reply with its number only.",
             "<actions>\n{actions}\n</actions>\n\n",
@@ -140,7 +140,7 @@ class PromptTemplates:
     )
     """Also receives `actions`, a numbered list."""
     imagine: ChatPromptTemplate = field(
-        default=_template(
+        default_factory=lambda: _template(
             "imagine",
             "Predict what this action brings about: what is observed, and the whole state after it. An action "
             "that is not possible leaves the state as it is. Reply with these lines and nothing else:\n"
