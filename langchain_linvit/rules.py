@@ -76,7 +76,9 @@ class Not(_Strict):
 
 
 def _kind(value: Any) -> str | None:
-    keys = list(value) if isinstance(value, Mapping) else []
+    if isinstance(value, _Strict):
+        value = value.__dict__
+    keys = ["not" if key == "negated" else key for key in value] if isinstance(value, Mapping) else []
     return keys[0] if len(keys) == 1 else None
 
 
