@@ -178,12 +178,14 @@ class Caller:
         account: What this unit may spend, and has spent.
         seed: The run's seed; each call derives its own from it.
         retry: How failing calls are tried again.
+        fork_lock: Held while an environment is forked.
     """
 
     io: IO
     account: Account = field(default_factory=Account)
     seed: int = 0
     retry: Retry = field(default_factory=Retry)
+    fork_lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def complete(
         self, model: SamplingModel, messages: list[BaseMessage], *, path: Sequence[object], n: int = 1, **options: Any
@@ -237,21 +239,29 @@ class Caller:
             self.account.merge([caller.account for caller in callers])
 
     async def step(self, environment: Environment, action: str, *, real: bool = False) -> Transition:
-        """One environment step, counted. Environments whose steps are model calls make them through here.
+        """One environment step, counted; environments whose steps are model calls make them through here.
+
+        A real step is never refused: it carries out what a search has already been paid for.
 
         Raises:
             BudgetExhaustedError: The account grants none.
         """
-        self.account.grant_step()
+        if not real:
+            self.account.grant_step()
         self.account.count({"env_steps_real" if real else "env_steps_simulated": 1})
         if isinstance(environment, ModelEnvironment):
             return await environment.model_step(action, self)
         return await self.io.run(environment, lambda: environment.step(action))
 
     async def fork(self, environment: Environment) -> Environment:
-        """A fork, counted."""
+        """A fork, counted. Units of one run may fork the same environment, one at a time."""
         self.account.count({"forks": 1})
-        return await self.io.run(environment, environment.fork)
+
+        def locked() -> Environment:
+            with self.fork_lock:
+                return environment.fork()
+
+        return await self.io.run(environment, locked)
 
     async def score(self, model: BaseLLM, prompts: list[str], start: int) -> list[float]:
         """The log-probability of each prompt's text from character `start` on, by a model that echoes.

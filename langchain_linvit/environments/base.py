@@ -136,7 +136,7 @@ class Environment(ABC):
     _init_args: tuple[tuple[Any, ...], dict[str, Any]]
     _task: Task | None = None
     _history: list[str]
-    _solved: bool = False
+    _solved: bool | None = None
     _recording: bool = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -185,6 +185,14 @@ class Environment(ABC):
     def goal(self) -> str:
         """What is to be reached, as a model should read it. Default: the task's text."""
         return self.task.text
+
+    @property
+    def solved(self) -> bool | None:
+        """Whether the task is plainly solved now; None where the agent can't see that.
+
+        Default: what the last transition said, and None before the first one.
+        """
+        return self._solved
 
     @property
     def horizon(self) -> int | None:
@@ -248,7 +256,7 @@ class Environment(ABC):
 
     def evaluate(self) -> Outcome:
         """The benchmark's verdict. Default: whether the last transition said that the task is solved."""
-        return Outcome(success=self._solved, score=float(self._solved))
+        return Outcome(success=bool(self._solved), score=float(bool(self._solved)))
 
     def close(self) -> None:  # noqa: B027 - an environment without resources has nothing to do here
         """Give back what this instance holds. May be called twice; forks are not affected."""
@@ -295,7 +303,7 @@ def _recorded_reset(reset: Callable[[Any, Task], str]) -> Callable[[Any, Task | 
     def wrapper(self: Environment, task: Task | str) -> str:
         before = (self._task, self._history, self._solved)
         self._task = Task.from_text(task) if isinstance(task, str) else task
-        self._history, self._solved = [], False
+        self._history, self._solved = [], None
         try:
             return reset(self, self._task)
         except BaseException:
@@ -317,7 +325,7 @@ def _recorded_step(step: Callable[[Any, str], Transition]) -> Callable[[Any, str
             self._recording = False
         if transition.error is None:
             self._history.append(action)
-            self._solved = bool(transition.solved)
+            self._solved = transition.solved
         return transition
 
     return wrapper

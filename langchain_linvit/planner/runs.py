@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import ensure_config
 
 from langchain_linvit.calls import IO, AsyncIO, SyncIO
-from langchain_linvit.environments.base import Environment, Snapshot
+from langchain_linvit.environments.base import Environment
 from langchain_linvit.errors import EnvironmentStateError
 
 
@@ -28,7 +27,7 @@ class Run:
 
     Attributes:
         token: Names this run of this process; a resumed run has another one.
-        started: `time.monotonic()` at its first use.
+        lap_started: `time.monotonic()` when the current lap began.
         real: The real environment; None until it is made or rebuilt.
         live: Simulated environments by node id. Fork them under `lock`, never step them.
         lock: Guards forking.
@@ -36,7 +35,7 @@ class Run:
 
     def __init__(self, max_concurrency: int) -> None:
         self.token = uuid.uuid4().hex
-        self.started = time.monotonic()
+        self.lap_started = time.monotonic()
         self.real: Environment | None = None
         self.live: dict[str, Environment] = {}
         self.lock = threading.Lock()
@@ -54,15 +53,11 @@ class Run:
         self._async = self._async or AsyncIO(self._max_concurrency)
         return self._async
 
-    def environment(self, node_id: str, spawn: Callable[[], Environment], snapshot: Snapshot) -> Environment:
-        """The live environment of a node, rebuilt from its snapshot where it is missing."""
-        with self.lock:
-            environment = self.live.get(node_id)
-            if environment is None:
-                environment = spawn()
-                environment.restore(snapshot)
-                self.live[node_id] = environment
-            return environment
+    def lap(self) -> float:
+        """Seconds since the last lap, or since the run's first use."""
+        now = time.monotonic()
+        passed, self.lap_started = now - self.lap_started, now
+        return passed
 
     def keep_only(self, node_ids: set[str]) -> None:
         """Close every simulated environment but those of these nodes."""

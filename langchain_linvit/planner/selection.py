@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from langchain_linvit.planner.tree import Tree, View, log_sum_exp, rank
-from langchain_linvit.regularised import soft_policy, soft_value
+from langchain_linvit.regularised import Floats, soft_policy, soft_value
 
 Selection = Literal["hard", "soft", "sample"]
 """`hard`: the best branch by `sum(r + kl_coef * log p) + V`. `soft`: values backed up by `soft_value`, the
@@ -71,7 +71,7 @@ def _live_children(tree: Tree, values: dict[str, float], node_id: str) -> list[s
     return [child for child in tree.children.get(node_id, ()) if child in values]
 
 
-def _backup_terms(tree: Tree, view: View, values: dict[str, float], children: Sequence[str]):  # type: ignore[no-untyped-def]
+def _backup_terms(tree: Tree, view: View, values: dict[str, float], children: Sequence[str]) -> tuple[Floats, Floats]:
     rewards = [0.0 if tree.nodes[child]["solved"] else tree.nodes[child]["reward"] for child in children]
     q = np.array([reward + values[child] for reward, child in zip(rewards, children, strict=True)])
     logs = np.array([view.prior[child] for child in children])

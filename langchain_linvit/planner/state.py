@@ -8,6 +8,7 @@ from typing import Annotated, Any, NotRequired, TypedDict, TypeVar
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from langgraph.types import Overwrite
 
 from langchain_linvit.accounting import add_counts
 from langchain_linvit.environments.base import Task
@@ -20,6 +21,11 @@ T = TypeVar("T")
 def merge(left: Mapping[str, T], right: Mapping[str, T]) -> dict[str, T]:
     """The union of two dicts, the right one winning: what parallel units wrote, joined."""
     return {**left, **right}
+
+
+def merge_or_clear(left: Mapping[str, T], right: Mapping[str, T] | None) -> dict[str, T]:
+    """As `merge`; None empties the channel."""
+    return {} if right is None else {**left, **right}
 
 
 class PlannerInput(TypedDict):
@@ -75,11 +81,12 @@ class PlannerState(TypedDict):
     nodes: Annotated[dict[str, Node], merge]
     children: Annotated[dict[str, list[str]], merge]
     values: Annotated[dict[str, Value], merge]
-    proposals: Annotated[dict[str, list[dict[str, Any]]], merge]
-    carried: Annotated[dict[str, Node], merge]
+    proposals: Annotated[dict[str, list[dict[str, Any]]], merge_or_clear]
+    carried: Annotated[dict[str, Node], merge_or_clear]
     prepared: dict[str, Any]
     explored: Annotated[list[dict[str, Any]], operator.add]
     seen: Annotated[dict[str, bool], merge]
+    provenance: Annotated[dict[str, int], add_counts]
     usage: Annotated[dict[str, Any], add_counts]
     notes: Annotated[list[str], operator.add]
     exhausted: Annotated[list[str], operator.add]
@@ -90,12 +97,19 @@ class PlannerState(TypedDict):
 
 
 class UnitInput(TypedDict):
-    """What one unit of work receives: a node, how it was reached, and what the unit may spend."""
+    """What one unit of work receives: its nodes, how each was reached, and what the unit may spend."""
 
     nodes: list[Node]
     history: dict[str, list[tuple[str, str]]]
-    parents: dict[str, str]
     share: dict[str, Any]
     prepared: dict[str, Any]
     horizon: int
-    decision: int
+
+
+CLEARED: dict[str, Any] = {
+    **{name: Overwrite({}) for name in ("children", "values", "proposals", "carried", "seen", "provenance", "usage")},
+    **{name: Overwrite([]) for name in ("committed", "explored", "notes", "exhausted")},
+    "prepared": {},
+    "intent": {},
+}
+"""The update that clears what an earlier run on the same thread left."""

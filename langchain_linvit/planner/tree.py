@@ -122,7 +122,6 @@ class View:
         leaves: Ends of the branches that `select_branch` chooses from.
         solved: Solved nodes.
         layers: Node ids by depth below the root, as far as they were reached.
-        reused: How many evaluations equal states have saved.
     """
 
     phase: Phase = "select"
@@ -135,7 +134,6 @@ class View:
     leaves: list[str] = field(default_factory=list)
     solved: list[str] = field(default_factory=list)
     layers: list[list[str]] = field(default_factory=list)
-    reused: int = 0
 
 
 def analyse(tree: Tree, *, depth: int, breadth: int | None, beam: int | None, kl_coef: float, layerwise: bool) -> View:
@@ -167,7 +165,7 @@ def analyse(tree: Tree, *, depth: int, breadth: int | None, beam: int | None, kl
             return view
         fresh = _link_equal_states(tree, view, children, seen)
         ends = [child for child in fresh if layerwise or level == depth or tree.is_terminal(tree.nodes[child])]
-        wanted = _without_value(tree, view, ends)
+        wanted = _without_value(tree, ends)
         if wanted:
             view.phase, view.batch = "estimate", wanted
             return view
@@ -222,13 +220,12 @@ def _link_equal_states(tree: Tree, view: View, children: Sequence[str], seen: di
     return [child for child in live if view.status[child] == "open"]
 
 
-def _without_value(tree: Tree, view: View, node_ids: Sequence[str]) -> list[str]:
+def _without_value(tree: Tree, node_ids: Sequence[str]) -> list[str]:
     wanted: dict[str, str] = {}
     for node_id in node_ids:
         node = tree.nodes[node_id]
         if tree.value(node) is None:
             wanted.setdefault(tree.value_key(node), node_id)
-    view.reused = len(view.links)
     return list(wanted.values())
 
 

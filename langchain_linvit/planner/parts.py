@@ -1,0 +1,117 @@
+"""What a planner is made of, and the views of its state that all of its nodes share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_linvit.accounting import Account
+from langchain_linvit.calls import IO, Caller, Retry
+from langchain_linvit.environments.base import Environment
+from langchain_linvit.environments.imagined import ImaginedEnvironment
+from langchain_linvit.planner.runs import Run
+from langchain_linvit.planner.settings import PlannerSettings
+from langchain_linvit.planner.state import PlannerState
+from langchain_linvit.planner.tree import Node, Tree, View, analyse
+from langchain_linvit.priors import PolicyPrior
+from langchain_linvit.values import ValueEstimator
+
+Update = dict[str, Any]
+Simulation = Literal["fork", "imagine"]
+"""How candidates are tried: in forks of the environment, or in a chat model's imagination of it."""
+
+
+@dataclass(frozen=True)
+class PlannerParts:
+    """Settings, prior, value and environment of one compiled planner; nothing of any run."""
+
+    settings: PlannerSettings
+    prior: PolicyPrior
+    value: ValueEstimator
+    spawn: Callable[[], Environment]
+    simulation: Simulation = "fork"
+    model: Any = None
+
+    def tree(self, state: PlannerState, update: Update | None = None) -> Tree:
+        """The search as the state, with `update` applied, knows it."""
+        update = update or {}
+        return Tree(
+            nodes={**state["nodes"], **update.get("nodes", {})},
+            children={**state["children"], **update.get("children", {})},
+            values=state["values"],
+            root=state["root"],
+            visited=frozenset(state["visited"]),
+            horizon=state["horizon"],
+            by_horizon=self.value.uses_horizon,
+        )
+
+    def view(self, tree: Tree) -> View:
+        """The analysis of a search under the planner's settings."""
+        settings = self.settings
+        return analyse(
+            tree,
+            depth=settings.depth,
+            breadth=settings.breadth,
+            beam=settings.beam,
+            kl_coef=settings.kl_coef,
+            layerwise=settings.layerwise,
+        )
+
+    def advance(self, state: PlannerState, view: View, update: Update | None = None) -> Update:
+        """`phase` and `batch`: what comes next. A spent budget leaves only the best that is known to select."""
+        exhausted = state["exhausted"] or (update or {}).get("exhausted")
+        return {"phase": "select" if exhausted else view.phase, "batch": view.batch}
+
+    def account(self, state: PlannerState, run: Run) -> Account:
+        """What is left of the budget."""
+        budget, usage = self.settings.budget, state.get("usage") or {}
+
+        def left(limit: int | None, *names: str) -> int | None:
+            return None if limit is None else limit - sum(usage.get(name, 0) for name in names)
+
+        deadline = None
+        if budget.seconds is not None:
+            deadline = run.lap_started + budget.seconds - usage.get("seconds", 0.0)
+        return Account(
+            left(budget.completions, "llm_calls"),
+            left(budget.tokens, "prompt_tokens", "completion_tokens"),
+            left(budget.env_steps, "env_steps_simulated", "env_steps_real"),
+            deadline,
+        )
+
+    def caller(self, io: IO, account: Account, run: Run) -> Caller:
+        """What one node or unit calls models and environments through."""
+        settings = self.settings
+        return Caller(io, account, settings.seed, Retry(settings.retries + 1, settings.retry_delay), run.lock)
+
+    def simulated(self, real: Environment, history: Sequence[tuple[str, str]]) -> Environment:
+        """What a search forks at the real state: the environment itself, or a model's imagination of it."""
+        return real if self.simulation == "fork" else ImaginedEnvironment.of(real, self.model, history)
+
+    async def live(self, node: Node, run: Run, caller: Caller) -> Environment:
+        """The live environment of a node, rebuilt from its snapshot where it is missing."""
+        environment = run.live.get(node["id"])
+        if environment is not None:
+            return environment
+        rebuilt = self.spawn() if self.simulation == "fork" else ImaginedEnvironment(self.model)
+        await caller.io.run(rebuilt, lambda: rebuilt.restore(node["snapshot"]))
+        return run.live.setdefault(node["id"], rebuilt)
+
+    def value_key(self, node: Node, horizon: int) -> str:
+        """What a node's value is memoised by."""
+        return f"{node['key']}@{horizon - node['used']}" if self.value.uses_horizon else node["key"]
+
+
+def spent(caller: Caller) -> Update:
+    """The counts of a unit, and the budget that refused it anything."""
+    refused = caller.account.refused
+    return {"usage": caller.account.spent, "exhausted": [refused] if refused else []}
+
+
+def share_account(share: dict[str, Any]) -> Account:
+    """The account of a unit, from the share that it was sent with."""
+    seconds = share["seconds"]
+    deadline = None if seconds is None else time.monotonic() + seconds
+    return Account(share["completions"], share["tokens"], share["env_steps"], deadline)
