@@ -27,3 +27,11 @@ class ModelCallError(LinvitError, RuntimeError):
 
 class BudgetExhaustedError(LinvitError, RuntimeError):
     """A call was refused since a budget has run out. The planner turns it into a best-so-far result."""
+
+
+class EnvironmentContractError(LinvitError, AssertionError):
+    """An environment breaks the contract; `clause` names which part, the message also how to mend it."""
+
+    def __init__(self, clause: str, found: str, remedy: str) -> None:
+        super().__init__(f"{clause}: {found}. To mend it: {remedy}")
+        self.clause = clause

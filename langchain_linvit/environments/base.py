@@ -116,7 +116,8 @@ class Environment(ABC):
 
     The defaults of `fork`, `snapshot` and `restore` build a new instance by the constructor's arguments
     and replay the actions that changed the state: correct for deterministic environments, and linear in
-    the episode's length. Environments with a cheaper way override them and set `records_history = False`.
+    the episode's length. Environments with a cheaper way override them and set `records_history = False`;
+    they then bring their own `evaluate` too, and see to it that nothing works before `reset`.
     """
 
     description: str = ""
@@ -131,7 +132,7 @@ class Environment(ABC):
     after a crash never repeats an action on such an environment without asking."""
 
     records_history: ClassVar[bool] = True
-    """Whether `step` and `reset` are recorded for the default `fork`, `snapshot` and `restore`."""
+    """Whether `step` is recorded for the default `fork`, `snapshot`, `restore` and `evaluate`."""
 
     _init_args: tuple[tuple[Any, ...], dict[str, Any]]
     _task: Task | None = None
@@ -220,11 +221,17 @@ class Environment(ABC):
         Raises:
             EnvironmentStateError: The snapshot is not one of this environment's.
         """
-        if not {"task", "actions"} <= set(snapshot):
-            raise EnvironmentStateError(f"not a snapshot of {type(self).__name__}: it needs 'task' and 'actions'")
-        self.reset(Task.model_validate(snapshot["task"]))
-        for action in snapshot["actions"]:
-            self.step(action)
+        try:
+            task, actions = Task.model_validate(snapshot["task"]), [str(action) for action in snapshot["actions"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EnvironmentStateError(
+                f"not a snapshot of {type(self).__name__}: it needs a valid 'task' and 'actions'"
+            ) from error
+        self.reset(task)
+        for number, action in enumerate(actions, 1):
+            failed = self.step(action).error
+            if failed is not None:
+                raise EnvironmentStateError(f"the replay of a snapshot failed at step {number}, {action!r}: {failed}")
 
     def state_key(self) -> str | None:
         """A key that equal states share and different ones don't; None where that is unknown."""
@@ -318,6 +325,8 @@ def _recorded_step(step: Callable[[Any, str], Transition]) -> Callable[[Any, str
     def wrapper(self: Environment, action: str) -> Transition:
         if self._recording:  # a subclass's step that calls its parent's: recorded once
             return step(self, action)
+        if self._task is None:
+            raise EnvironmentStateError(f"{type(self).__name__} has no task yet: call reset(task) first")
         self._recording = True
         try:
             transition = step(self, action)
