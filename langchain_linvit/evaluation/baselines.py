@@ -1,0 +1,210 @@
+"""Baselines on the planner's interface: greedy, best-of-n, and two searches without any model."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_linvit.calls import Caller
+from langchain_linvit.environments.base import Environment
+from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
+from langchain_linvit.evaluation.method import Episode, EpisodeMethod, commit
+from langchain_linvit.priors import ChatPrior
+from langchain_linvit.prompts import Situation
+from langchain_linvit.values import Leaf
+
+
+class Greedy(EpisodeMethod):
+    """The model alone: its likeliest action (temperature 0) at every step, without any search.
+
+    The "direct" or "act-only" baseline, as in ReAct's comparison (Yao et al., arXiv 2210.03629).
+    """
+
+    name = "greedy"
+
+    async def run(self, episode: Episode, model: Any) -> None:
+        """Ask for an action, take it, and so on."""
+        prior = ChatPrior(model, temperature=0.0)
+        while not episode.over:
+            situation = Situation.of(episode.environment, episode.history)
+            try:
+                parsed = await prior.act(situation, None, episode.caller, path=["greedy", len(episode.steps)])
+            except ModelCallError:
+                return
+            await episode.act(parsed)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    actions: list[str]
+    solved: bool
+    value: float
+
+
+class BestOfN(EpisodeMethod):
+    """Independent episodes of the model's policy in forks; the best by outcome, then by V^, is carried out.
+
+    As best-of-n sampling against a verifier (Cobbe et al., arXiv 2110.14168), with the planner's own value
+    estimators as the verifier.
+
+    Args:
+        environment: A prototype or a factory.
+        n: Episodes; None goes on until the budget is spent or one is solved.
+        **options: Those of `EpisodeMethod`; `value` rates the end of each episode.
+    """
+
+    name = "best_of_n"
+
+    def __init__(self, environment: Any, *, n: int | None = None, **options: Any) -> None:
+        super().__init__(environment, **options)
+        self._n = n
+
+    def value_name(self) -> str:
+        """The estimator that rates ends."""
+        return self._value.name
+
+    async def run(self, episode: Episode, model: Any) -> None:
+        """Sample episodes while the budget lasts, and carry the best one out."""
+        prior = ChatPrior(model)
+        value = self._value.bound_to(prior, model)
+        start = Situation.of(episode.environment, episode.history)
+        best: _Attempt | None = None
+        index = 0
+        try:
+            prepared = await value.prepare(start, episode.caller)
+            while self._n is None or index < self._n:
+                attempt = await self._attempt(episode, prior, value, prepared, index)
+                index += 1
+                if best is None or (attempt.solved, attempt.value) > (best.solved, best.value):
+                    best = attempt
+                if attempt.solved or self._n is None and episode.caller.account.completions is None:
+                    break
+        except (BudgetExhaustedError, ModelCallError):
+            pass  # the best so far is carried out
+        if best is not None:
+            await commit(episode, best.actions)
+
+    async def _attempt(
+        self, episode: Episode, prior: ChatPrior, value: Any, prepared: dict[str, Any], index: int
+    ) -> _Attempt:
+        caller = episode.caller
+        with closing(await caller.fork(episode.environment)) as fork:
+            actions, history = await self._sample(episode, fork, prior, index)
+            if fork.solved:
+                return _Attempt(actions, True, 1.0)
+            leaf = Leaf(f"attempt-{index}", Situation.of(fork, history), fork, episode.horizon - len(history))
+            estimate = (await value.estimate([leaf], caller, prepared))[0]
+            return _Attempt(actions, False, estimate.value)
+
+    async def _sample(
+        self, episode: Episode, fork: Environment, prior: ChatPrior, index: int
+    ) -> tuple[list[str], list[tuple[str, str]]]:
+        actions: list[str] = []
+        history = list(episode.history)
+        for step in range(episode.horizon):
+            situation = Situation.of(fork, history)
+            parsed = await prior.act(situation, None, episode.caller, path=["attempt", index, step])
+            if parsed is None or parsed.action is None:
+                history.append(("(no action)", (parsed.error if parsed else None) or "no action"))
+                continue
+            transition = await episode.caller.step(fork, parsed.action)
+            history.append((parsed.action, transition.error or transition.observation))
+            if transition.error is None:
+                actions.append(parsed.action)
+            episode.seen.add(fork.state_key() or f"{index}/{step}")
+            if transition.done or transition.solved:
+                break
+        return actions, history
+
+
+class BreadthFirst(EpisodeMethod):
+    """Breadth-first search over forks, without any model: what an uninformed search needs.
+
+    Args:
+        environment: A prototype or a factory; it must list its admissible actions.
+        max_states: States after which it gives up.
+        **options: Those of `EpisodeMethod`.
+    """
+
+    name = "breadth_first"
+
+    def __init__(self, environment: Any, *, max_states: int = 100_000, **options: Any) -> None:
+        super().__init__(environment, **options)
+        self._max_states = max_states
+
+    async def run(self, episode: Episode, model: Any) -> None:
+        """Expand state after state, each once, and carry out the first plan that solves the task."""
+        del model
+        caller = episode.caller
+        queue: deque[tuple[Environment, list[str]]] = deque([(await caller.fork(episode.environment), [])])
+        episode.seen.add(episode.environment.state_key() or "")
+        while queue and len(episode.seen) < self._max_states:
+            parent, actions = queue.popleft()
+            for child, plan in await _children(parent, actions, caller):
+                key = child.state_key() or " / ".join(plan)
+                if child.solved:
+                    return await commit(episode, plan)
+                if key not in episode.seen and len(plan) < episode.horizon:
+                    episode.seen.add(key)
+                    queue.append((child, plan))
+        return None
+
+
+class BeamSearch(EpisodeMethod):
+    """Beam search on the value alone, without any model: what the value function is worth by itself.
+
+    Args:
+        environment: A prototype or a factory; it must list its admissible actions.
+        beam: States kept per layer.
+        **options: Those of `EpisodeMethod`; `value` must be a function of `(state_text, goal)`.
+    """
+
+    name = "beam_search"
+
+    def __init__(self, environment: Any, *, beam: int = 3, **options: Any) -> None:
+        super().__init__(environment, **options)
+        self._beam = beam
+
+    def value_name(self) -> str:
+        """The function that ranks states."""
+        return self._value.name
+
+    async def run(self, episode: Episode, model: Any) -> None:
+        """Layer by layer, the best `beam` states of each; the best end is carried out."""
+        del model
+        caller = episode.caller
+        layer: list[tuple[Environment, list[str]]] = [(await caller.fork(episode.environment), [])]
+        episode.seen.add(episode.environment.state_key() or "")
+        best: tuple[float, list[str]] = (-1.0, [])
+        for _ in range(episode.horizon):
+            fresh: list[tuple[float, Environment, list[str]]] = []
+            for parent, actions in layer:
+                for child, plan in await _children(parent, actions, caller):
+                    if child.solved:
+                        return await commit(episode, plan)
+                    key = child.state_key() or " / ".join(plan)
+                    if key not in episode.seen:
+                        episode.seen.add(key)
+                        fresh.append((await self._rate(child, plan, episode), child, plan))
+            fresh.sort(key=lambda item: -item[0])
+            layer = [(child, plan) for _, child, plan in fresh[: self._beam]]
+            if fresh and fresh[0][0] > best[0]:
+                best = (fresh[0][0], fresh[0][2])
+        return await commit(episode, best[1])
+
+    async def _rate(self, child: Environment, plan: list[str], episode: Episode) -> float:
+        leaf = Leaf(" / ".join(plan), Situation.of(child, []), child, episode.horizon - len(plan))
+        return (await self._value.estimate([leaf], episode.caller, {}))[0].value
+
+
+async def _children(parent: Environment, actions: list[str], caller: Caller) -> list[tuple[Environment, list[str]]]:
+    """Every state that one action leads to, with the plan that leads there."""
+    children = []
+    for action in parent.admissible_actions() or ():
+        child = await caller.fork(parent)
+        transition = await caller.step(child, action)
+        if transition.error is None:
+            children.append((child, [*actions, action]))
+    return children
