@@ -143,9 +143,8 @@ class PromptTemplates:
         default_factory=lambda: _template(
             "imagine",
             "Predict what this action brings about: what is observed, and the whole state after it. An action "
-            "that is not possible leaves the state as it is. Reply with these lines and nothing else:\n"
-            "Possible: yes or no\nSolved: yes or no\n<observation>\nwhat is observed\n</observation>\n"
-            "<state>\nthe state after the action\n</state>",
+            "that is not possible leaves the state as it is. Reply in this form and nothing else:\n"
+            "Possible: yes or no\nSolved: yes or no\nObservation: what is observed\nState: the state after the action",
             "<action>\n{action}\n</action>\n\n",
         )
     )

@@ -203,6 +203,7 @@ class RolloutValue(ValueEstimator):
         length: Most steps of one episode; None goes to the horizon.
         policy: What acts; None takes the planner's prior.
         critic: Judges ends that can't be observed; None takes the planner's model for it.
+        oracle: Ends are judged by the benchmark's verdict instead, as in the paper's InterCode search: for study.
     """
 
     rollouts: int = 4
@@ -210,8 +211,13 @@ class RolloutValue(ValueEstimator):
     length: int | None = None
     policy: PolicyPrior | None = None
     critic: CriticValue | None = None
-    name: str = "rollouts"
+    oracle: bool = False
     uses_horizon: bool = True
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """`rollouts`, or `oracle_rollouts` where the verdict judges their ends."""
+        return "oracle_rollouts" if self.oracle else "rollouts"
 
     def __post_init__(self) -> None:
         if self.rollouts < 1:
@@ -271,10 +277,12 @@ class RolloutValue(ValueEstimator):
             history.append((parsed.action, transition.error or transition.observation))
             rewards += self.discount**t * transition.reward
             solved = transition.solved
-            if solved:
+            if solved and not self.oracle:
                 return float(self.discount ** (t + 1))
-            if transition.done:
+            if transition.done or solved:
                 break
+        if self.oracle:
+            return (await caller.io.run(environment, environment.evaluate)).score
         if solved is None and not rewards and self.critic is not None and steps:
             end = Situation.of(environment, history)
             return (await self.critic.judge(end, caller, path=[leaf.id, index, "end"])).value

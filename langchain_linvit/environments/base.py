@@ -128,8 +128,9 @@ class Environment(ABC):
     driven from worker threads; different instances may run in different threads at once."""
 
     persistent: ClassVar[bool] = False
-    """Whether the state outlives this process (a real device, a remote service). A planner that resumes
-    after a crash never repeats an action on such an environment without asking."""
+    """Whether the state outlives this process (a real device, a remote service). `restore` then takes no
+    action: it finds the state where it is, and a planner that resumes after a crash never repeats an action
+    without asking."""
 
     records_history: ClassVar[bool] = True
     """Whether `step` is recorded for the default `fork`, `snapshot`, `restore` and `evaluate`."""

@@ -149,18 +149,19 @@ class ImaginedEnvironment(ModelEnvironment):
 
 
 _FLAG = re.compile(r"^\W*(possible|solved)\W*:\s*\W*(yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
+_OBSERVATION = re.compile(r"^\W*observation\W*:\s*(.*?)(?=^\W*state\W*:|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_STATE = re.compile(r"^\W*state\W*:\s*(.+)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 
 def parse_imagined(text: str) -> Imagined | None:
-    """A model's prediction; None where the answer has no state block and doesn't call the action impossible."""
+    """A model's prediction; None where the answer has no state and doesn't call the action impossible."""
     flags = {name.lower(): value.lower() in {"yes", "true"} for name, value in _FLAG.findall(text)}
-    observation, state = _block(text, "observation"), _block(text, "state")
+    observation, state = _OBSERVATION.search(text), _STATE.search(text)
     possible = flags.get("possible", True)
     if state is None and possible:
         return None
-    return Imagined(observation or "", state or "", possible, flags.get("solved", False))
+    return Imagined(_cut(observation), _cut(state), possible, flags.get("solved", False))
 
 
-def _block(text: str, name: str) -> str | None:
-    start, end = text.find(f"<{name}>"), text.find(f"</{name}>")
-    return text[start + len(name) + 2 : end].strip()[:MAX_IMAGINED] if 0 <= start < end else None
+def _cut(found: re.Match[str] | None) -> str:
+    return found[1].strip()[:MAX_IMAGINED] if found else ""

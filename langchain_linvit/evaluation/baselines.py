@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import deque
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from langchain_linvit.calls import Caller
 from langchain_linvit.environments.base import Environment
-from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
+from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, ModelCallError
 from langchain_linvit.evaluation.method import Episode, EpisodeMethod, commit
 from langchain_linvit.priors import ChatPrior
 from langchain_linvit.prompts import Situation
 from langchain_linvit.values import Leaf
+
+MAX_FAILURES = 3
+"""Attempts whose model failed for good, after which best-of-n stops trying."""
 
 
 class Greedy(EpisodeMethod):
@@ -67,19 +71,25 @@ class BestOfN(EpisodeMethod):
 
     async def run(self, episode: Episode, model: Any) -> None:
         """Sample episodes while the budget lasts, and carry the best one out."""
+        if self._n is None and episode.caller.account.completions is None:
+            raise InvalidSettingError("best-of-n needs n=..., or a budget of completions to spend")
         prior = ChatPrior(model)
         value = self._value.bound_to(prior, model)
-        start = Situation.of(episode.environment, episode.history)
         best: _Attempt | None = None
-        index = 0
+        failures = 0
         try:
-            prepared = await value.prepare(start, episode.caller)
-            while self._n is None or index < self._n:
-                attempt = await self._attempt(episode, prior, value, prepared, index)
-                index += 1
+            prepared = await value.prepare(Situation.of(episode.environment, []), episode.caller)
+            for index in count() if self._n is None else range(self._n):
+                try:
+                    attempt = await self._attempt(episode, prior, value, prepared, index)
+                except ModelCallError:
+                    failures += 1
+                    if failures == MAX_FAILURES:
+                        break
+                    continue
                 if best is None or (attempt.solved, attempt.value) > (best.solved, best.value):
                     best = attempt
-                if attempt.solved or self._n is None and episode.caller.account.completions is None:
+                if attempt.solved:
                     break
         except (BudgetExhaustedError, ModelCallError):
             pass  # the best so far is carried out

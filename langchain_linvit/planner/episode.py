@@ -104,11 +104,10 @@ class EpisodeNodes:
         return {**self._commit(state, run, real, node, last, records), **spent(caller)}
 
     async def _real(self, state: PlannerState, run: Run, caller: Caller) -> Environment:
-        """The live real environment; after a crash rebuilt, unless it outlives its program."""
+        """The live real environment; after a crash rebuilt, or found again where it outlives its program."""
         if run.real is None:
             real = run.real = self.parts.spawn()
-            if not real.persistent:
-                await caller.io.run(real, lambda: real.restore(state["real"]["snapshot"]))
+            await caller.io.run(real, lambda: real.restore(state["real"]["snapshot"]))
         return run.real
 
     def _already_happened(self, state: PlannerState, run: Run, real: Environment) -> bool:

@@ -43,6 +43,7 @@ ESTIMATORS: dict[str, Callable[[], ValueEstimator]] = {
     "critic": CriticValue,
     "rules": RuleValue,
     "oracle": OracleValue,
+    "oracle_rollouts": lambda: RolloutValue(oracle=True),
 }
 """Value estimators by name, with their defaults."""
 
@@ -66,8 +67,8 @@ def create_slinvit_planner(
         model: The chat model, or a name for `init_chat_model`; None where prior and value need none.
         environment: A prototype or a factory; every run makes and resets an instance of its own.
         prior: pi_LLM: a rung of the ladder by name, or a prior of your own; without a model, uniform.
-        value: V^: `rollouts`, `critic`, `rules`, `oracle`, a function `(state_text, goal) -> [0, 1]`, or an
-            estimator.
+        value: V^: `rollouts`, `critic`, `rules`, `oracle`, `oracle_rollouts`, a function
+            `(state_text, goal) -> [0, 1]`, or an estimator.
         level: Whether the model proposes actions, or text subgoals that it then carries out.
         simulation: Candidates are tried in forks of the environment, or in the model's imagination of it.
         checkpointer: Any LangGraph saver; leave it out where the planner is a node of another graph.

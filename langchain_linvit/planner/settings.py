@@ -80,7 +80,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper-figure-2": {"candidates": 3, "breadth": 3, "depth": 2},
     "paper-alfworld": {"candidates": 8, "breadth": 2, "depth": 2, "kl_coef": 0.1, "value": "critic", "horizon": 50},
-    "paper-intercode": {"candidates": 3, "breadth": 3, "depth": 2, "value": "oracle-rollouts", "horizon": 5},
+    "paper-intercode": {"candidates": 3, "breadth": 3, "depth": 2, "value": "oracle_rollouts", "horizon": 5},
     "paper-blocksworld-4": {
         "candidates": None, "breadth": 2, "depth": 5, "horizon": 4, "kl_coef": 0.0, "value": "rules",
     },

@@ -1,0 +1,157 @@
+"""The command line `linvit`: thin, over the same public API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from langchain_linvit.accounting import Budget
+from langchain_linvit.applications import Application, TaskChoice, application, chosen
+from langchain_linvit.display import SearchProgress, plain, result_view
+from langchain_linvit.environments.base import Task
+from langchain_linvit.errors import InvalidSettingError, LinvitError
+from langchain_linvit.models.sampling import named_model
+from langchain_linvit.planner.graph import Planner, create_slinvit_planner
+from langchain_linvit.planner.result import PlanResult
+
+app = typer.Typer(
+    help="Plan with a chat model as a policy prior (LINVIT and SLINVIT).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+DEMO_STEPS = (4, 6, 8)
+"""Optimal lengths of the problems that the demonstration plans."""
+
+
+@app.command()
+def solve(
+    environment: Annotated[str, typer.Argument(help="The application: blocksworld, ...")],
+    problem: Annotated[Path | None, typer.Option(help="A problem file (BlocksWorld: .pddl, or a .json list).")] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of benchmark data.")] = None,
+    task: Annotated[str | None, typer.Option(help="Number (from 1) or id of one of several tasks.")] = None,
+    model: Annotated[str | None, typer.Option(help="A chat model, e.g. openai:gpt-4o-mini. Default: offline.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings by name, e.g. paper-blocksworld-6.")] = None,
+    value: Annotated[str | None, typer.Option(help="rollouts, critic, rules or oracle.")] = None,
+    candidates: Annotated[int | None, typer.Option(help="Proposals per node.")] = None,
+    breadth: Annotated[int | None, typer.Option(help="Children kept per node.")] = None,
+    beam: Annotated[int | None, typer.Option(help="Children kept per layer.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Layers to look ahead.")] = None,
+    kl_coef: Annotated[float | None, typer.Option(help="Weight of log pi_LLM.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Real steps.")] = None,
+    max_completions: Annotated[int | None, typer.Option(help="Budget of completions.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Budget of tokens.")] = None,
+    max_env_steps: Annotated[int | None, typer.Option(help="Budget of environment steps.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Budget of seconds.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole result to this file.")] = None,
+    tree: Annotated[bool, typer.Option(help="Show the search tree.")] = True,
+) -> None:
+    """Plan one task and show how: progress, plan, search tree, accounting. Exit status 1 if it is not solved."""
+    chosen_application = application(environment)
+    choice = TaskChoice(problem, data, task, seed)
+    the_task = chosen(chosen_application.tasks(choice), choice)
+    searching = {
+        "candidates": candidates, "breadth": breadth, "beam": beam, "depth": depth, "kl_coef": kl_coef,
+        "horizon": horizon, "value": value,
+    }  # fmt: skip
+    limits = {"completions": max_completions, "tokens": max_tokens, "env_steps": max_env_steps, "seconds": max_seconds}
+    named = {name: setting for name, setting in searching.items() if setting is not None}
+    planner = _planner(chosen_application, choice, model, preset, _budget(limits), seed, named)
+    result = _watch(planner, the_task, Console())
+    Console().print(result_view(result, tree=tree))
+    if json_file is not None:
+        _write_json(json_file, result)
+    if result.outcome not in {"solved", "done"}:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(seed: Annotated[int, typer.Option(help="Seed of the problems.")] = 0) -> None:
+    """Plan generated BlocksWorld problems offline: the model alone first, then with the planner."""
+    from langchain_linvit.environments.blocksworld import BlocksWorldEnvironment, generate_problems
+    from langchain_linvit.evaluation import Greedy
+
+    console = Console()
+    blocksworld = application("blocksworld")
+    choice = TaskChoice(seed=seed)
+    for steps in DEMO_STEPS:
+        task = generate_problems(blocks=4, steps=steps, count=1, seed=seed)[0]
+        console.rule(f"BlocksWorld, {steps} steps at best")
+        alone = Greedy(BlocksWorldEnvironment()).solve(task, model=blocksworld.offline_model(choice))
+        console.print(Text(f"The model alone: {alone.outcome} ({plain(alone.reason)})"))
+        planner = _planner(blocksworld, choice, None, None, Budget(), seed, {})
+        console.print(result_view(_watch(planner, task, console), tree=steps == DEMO_STEPS[0]))
+
+
+def _planner(
+    chosen_application: Application, choice: TaskChoice, model: str | None, preset: str | None, budget: Budget,
+    seed: int, named: dict[str, Any],
+) -> Planner:  # fmt: skip
+    defaults = {} if preset is not None else chosen_application.settings
+    if preset is not None and named.get("value") is None and callable(chosen_application.settings.get("value")):
+        named = {**named, **_preset_value(preset, chosen_application)}
+    chat_model = chosen_application.offline_model(choice) if model is None else named_model(model)
+    return create_slinvit_planner(
+        chat_model,
+        chosen_application.environment(choice),
+        **{**defaults, **named, "budget": budget, "seed": seed, "preset": preset},
+    )
+
+
+def _preset_value(preset: str, chosen_application: Application) -> dict[str, Any]:
+    """The paper's rule value is hand-written where the environment ships one."""
+    from langchain_linvit.planner.settings import PRESETS
+
+    wants_rules = PRESETS.get(preset, {}).get("value") == "rules"
+    return {"value": chosen_application.settings["value"]} if wants_rules else {}
+
+
+def _budget(limits: dict[str, Any]) -> Budget:
+    negative = [name for name, limit in limits.items() if limit is not None and limit < 0]
+    if negative:
+        raise InvalidSettingError(
+            f"--max-{negative[0].replace('_', '-')} must be at least 0, not {limits[negative[0]]}"
+        )
+    return Budget(**limits)
+
+
+def _watch(planner: Planner, task: Task, console: Console) -> PlanResult:
+    """Run a planner with live progress; its result."""
+    progress = SearchProgress()
+    result: PlanResult | None = None
+    with Live(progress, console=console, refresh_per_second=8, transient=True):
+        for mode, chunk in planner.stream({"task": task}, stream_mode=["custom", "updates"]):
+            if mode == "custom" and isinstance(chunk, dict):
+                progress.update(chunk)
+            elif isinstance(chunk, dict) and "finish" in chunk:
+                result = chunk["finish"]["result"]
+    if result is None:
+        raise LinvitError("the planner ended without a result")
+    return result
+
+
+def _write_json(path: Path, result: PlanResult) -> None:
+    try:
+        path.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidSettingError(f"the result can't be written to {path}: {error.strerror}") from error
+
+
+def main() -> None:
+    """Run the command line; a library error is one line on stderr and exit status 2, never a traceback."""
+    try:
+        app()
+    except LinvitError as error:
+        Console(stderr=True).print(Text(f"linvit: {plain(str(error), 600)}", style="red"))
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()
