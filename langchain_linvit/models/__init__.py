@@ -2,5 +2,15 @@
 
 from langchain_linvit.models.policy import PolicyChatModel, SimulatedFailure
 from langchain_linvit.models.replies import Policy, Reply, ToolReply
+from langchain_linvit.models.scripted import ScriptedChatModel, ScriptedReply, ScriptEndedError
 
-__all__ = ["Policy", "PolicyChatModel", "Reply", "SimulatedFailure", "ToolReply"]
+__all__ = [
+    "Policy",
+    "PolicyChatModel",
+    "Reply",
+    "ScriptEndedError",
+    "ScriptedChatModel",
+    "ScriptedReply",
+    "SimulatedFailure",
+    "ToolReply",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from langchain_linvit.errors import InvalidSettingError
 
@@ -68,5 +69,9 @@ def call_options(model: SamplingOptions, given: dict[str, Any]) -> SamplingOptio
     try:
         return SamplingOptions.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))} {e['input']!r:.80}: {e['msg']}" for e in error.errors())
-        raise InvalidSettingError(f"invalid options of a call: {problems}") from error
+        raise InvalidSettingError(f"invalid options of a call: {'; '.join(map(_problem, error.errors()))}") from error
+
+
+def _problem(error: ErrorDetails) -> str:
+    where = "".join(f"{part} = {error['input']!r:.80}: " for part in error["loc"])
+    return where + error["msg"]

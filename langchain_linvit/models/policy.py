@@ -55,10 +55,10 @@ class PolicyChatModel(SamplingOptions, BaseChatModel):
     whole request: count it once. `get_num_tokens` and usage count with `langchain_linvit.models.tokens`,
     roles and message boundaries for nothing.
 
-    Log-probabilities are those of the adjusted distribution (temperature, `top_p`, `stop`, `max_tokens`,
-    `tool_choice`). A text that ended on its own has a last entry for its end, with the empty token, so
-    that the sum of the log-probabilities is the log-probability of the text. The entries of a tool call
-    are those of the text beside it; None without such a text.
+    Log-probabilities are those of the adjusted distribution (`tool_choice`, temperature, `top_p`, `stop`).
+    A text that ended on its own has a last entry for its end, with the empty token, so that the sum of the
+    log-probabilities is that of the text; without it (`max_tokens`), it is that of the text as a beginning.
+    The entries of a tool call are those of the text beside it; None without such a text.
 
     The policy is called in the caller's thread or event loop, with the messages and the bound tools in
     OpenAI's format; `tool_choice` restricts its distribution afterwards. Whatever it raises passes through.
@@ -174,7 +174,8 @@ class PolicyChatModel(SamplingOptions, BaseChatModel):
         distribution = tempered(allowed, options.temperature, options.top_p)
         stream = self._random_stream(request)
         draws = [_hash(stream, index) for index in range(options.n)]
-        completions = [Completion.of(draw(distribution, _uniform(key)), options) for key in draws]
+        replies = [draw(distribution, _uniform(key)) for key in draws]
+        completions = [Completion.of(reply, options.stop, options.max_tokens) for reply in replies]
         return Response(
             model_name=options.model_name,
             prompt_tokens=prompt_tokens(request.messages),

@@ -28,15 +28,15 @@ class Completion:
     finish_reason: str
 
     @classmethod
-    def of(cls, reply: Reply, options: SamplingOptions) -> Completion:
+    def of(cls, reply: Reply, stop: Sequence[str] | None = None, max_tokens: int | None = None) -> Completion:
         """What is left of `reply`; a text that is cut loses the call that would have followed it."""
         text, call = (reply, None) if isinstance(reply, str) else (reply.text, reply)
-        stops = [place for word in options.stop or () if word and (place := text.find(word)) >= 0]
+        stops = [place for word in stop or () if word and (place := text.find(word)) >= 0]
         if stops:
             text, call = text[: min(stops)], None
         tokens = tuple(tokenize(text))
-        if options.max_tokens is not None and len(tokens) > options.max_tokens:
-            return cls(tokens[: options.max_tokens], None, "length")
+        if max_tokens is not None and len(tokens) > max_tokens:
+            return cls(tokens[:max_tokens], None, "length")
         return cls(tokens, call, "tool_calls" if call else "stop")
 
     @property
@@ -56,10 +56,13 @@ class Completion:
 def completion_logprobs(
     distribution: Distribution, completions: Sequence[Completion], options: SamplingOptions
 ) -> list[dict[str, Any] | None]:
-    """`logprobs` of each completion in OpenAI's format; None for a tool call without a text beside it."""
+    """`logprobs` of each completion in OpenAI's format; None for a tool call without a text beside it.
+
+    Tokens are conditioned on the whole texts: that `max_tokens` will cut some is no part of their probability.
+    """
     masses: dict[TokenSequence, float] = {}
     for reply, mass in distribution.items():
-        sequence = Completion.of(reply, options).sequence
+        sequence = Completion.of(reply, options.stop).sequence
         masses[sequence] = masses.get(sequence, 0.0) + mass
     top = options.top_logprobs or 0
     read = [each.tokens if each.call else each.sequence for each in completions]

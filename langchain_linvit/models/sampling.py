@@ -64,6 +64,8 @@ class SamplingModel:
         responses_api = bool(getattr(model, "use_responses_api", None))
         takes_seed = "seed" in fields and not responses_api
         update: dict[str, Any] = {"disable_streaming": True}
+        if "streaming" in fields:  # ChatOpenAI(streaming=True) would still ask the server for a stream, and choke on it
+            update["streaming"] = False
         if not takes_seed:
             update["cache"] = False  # equal prompts would otherwise give equal samples
         return cls(
