@@ -270,7 +270,7 @@ class Environment(ABC):
         """Give back what this instance holds. May be called twice; forks are not affected."""
 
 
-_ACTION_LINE = re.compile(r"^\W*action\W*?:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+_ACTION_LINE = re.compile(r"^[^\w\n]*action[^\w\n]*?:[*_]*\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 def extract_action(text: str) -> ParsedAction:

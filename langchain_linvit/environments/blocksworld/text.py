@@ -113,7 +113,7 @@ def parse_action(text: str) -> Move | None:
 
 @lru_cache(maxsize=8192)
 def _parse_action(text: str) -> Move | None:
-    flat = " ".join(re.sub(r"[()]", " ", text.lower()).split()).rstrip(".")
+    flat = " ".join(re.sub(r"[()]", " ", text.lower()).split()).strip(" .*`'\"")
     for operator, pattern in _ACTIONS:
         found = pattern.fullmatch(flat)
         if found:
