@@ -26,11 +26,12 @@ def blocks_in_place(state_text: str, goal: str) -> float:
     Raises:
         InvalidTaskError: One of the texts can't be read.
     """
-    return _value(parse_state(state_text), parse_goal(goal))
+    return share_in_place(parse_state(state_text), parse_goal(goal))
 
 
 @lru_cache(maxsize=8192)
-def _value(state: State, goal: Goal) -> float:
+def share_in_place(state: State, goal: Goal) -> float:
+    """`blocks_in_place` for a state and a goal that were parsed already."""
     wanted = _wanted(goal, state.blocks)
     if goal_holds(state, goal):
         return 1.0
