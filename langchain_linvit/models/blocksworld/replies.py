@@ -31,7 +31,7 @@ from langchain_linvit.environments.blocksworld.text import (
     state_text,
 )
 from langchain_linvit.errors import InvalidTaskError
-from langchain_linvit.models.blocksworld.preferences import Style, mixed, move_weights, subgoal_weights
+from langchain_linvit.models.blocksworld.preferences import Style, move_weights, subgoal_weights
 from langchain_linvit.models.replies import Reply, ToolReply, ToolSchema, tool_name
 
 CRITIC_ERROR: Final = 0.15
@@ -96,11 +96,13 @@ class _View:
     def moves(self, goal: Goal | None = None) -> dict[Move, float]:
         return move_weights(self.policy.style, self.policy.noise, self.state, goal or self.goal, self.last)
 
-    def items(self) -> dict[str, float]:
+    def items(self) -> Mapping[Reply, float]:
         """The numbers of the listed actions, with the policy's probabilities of them."""
         moves = self.moves()
         listed = {number: parse_action(action) for number, action in _ITEM.findall(self.block("actions"))}
-        weights = {number: moves.get(move, _NEVER) if move else _NEVER for number, move in listed.items()}
+        weights: dict[Reply, float] = {
+            number: moves.get(move, _NEVER) if move else _NEVER for number, move in listed.items()
+        }
         total = sum(weights.values())
         if not total:
             raise InvalidTaskError("no actions are listed")
@@ -165,7 +167,7 @@ def _weigh(view: _View) -> Mapping[Reply, float]:
 
 
 def _choose(view: _View) -> Mapping[Reply, float]:
-    return dict(view.items())
+    return view.items()
 
 
 def _imagine(view: _View) -> Mapping[Reply, float]:
@@ -183,8 +185,7 @@ def _imagined(view: _View, state: State, *, possible: bool) -> str:
     solved = "yes" if goal_holds(state, view.goal) else "no"
     text = state_text(state)
     observed = text if possible else "Not possible."
-    head = f"Possible: {'yes' if possible else 'no'}\nSolved: {solved}"
-    return f"{head}\n{prompts.block('observation', observed)}\n{prompts.block('state', text)}"
+    return f"Possible: {'yes' if possible else 'no'}\nSolved: {solved}\nObservation: {observed}\nState: {text}"
 
 
 def _tool_calls(view: _View, tools: Sequence[ToolSchema]) -> Mapping[Reply, float]:
