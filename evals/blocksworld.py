@@ -8,7 +8,6 @@ embedded models were frozen before the planner was measured; settings were chose
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,26 +120,21 @@ def main(argv: list[str] | None = None) -> None:
         if options.problems
         else generate_problems(blocks=4, steps=6, count=30, seed=options.seed)
     )[: options.limit]
-    started = time.monotonic()
+    settings = {
+        "problems": options.problems.name if options.problems else "generated: 4 blocks, 6 steps",
+        "n": len(tasks),
+        "seed": options.seed,
+        "policies": VERSION,
+        "search": SEARCH,
+        "rollouts": ROLLOUTS,
+    }
     rows: list[dict[str, Any]] = []
     for method, prior, value in without_model():
         results = run(method, tasks, None, options.seed)
         rows.append(summary_row(results, method=method.name, prior=prior, value=value).model_dump())
-    priors = [options.model] if options.model else options.priors
-    for prior in priors:
-        make_model = (
-            (lambda: named_model(options.model)) if options.model else (lambda prior=prior: blocksworld_model(prior))
-        )
-        rows += rows_for(prior, make_model, tasks, options.seed)
-        settings = {
-            "problems": options.problems.name if options.problems else "generated: 4 blocks, 6 steps",
-            "n": len(tasks),
-            "seed": options.seed,
-            "policies": VERSION,
-            "search": SEARCH,
-            "rollouts": ROLLOUTS,
-            "seconds": round(time.monotonic() - started, 1),
-        }
+    write_results(options.json, "blocksworld", settings, rows)
+    for prior in [options.model] if options.model else options.priors:
+        rows += rows_for(prior, named_model if options.model else blocksworld_model, tasks, options.seed)
         write_results(options.json, "blocksworld", settings, rows)
     print_table(f"BlocksWorld, {len(tasks)} problems", rows, COLUMNS)
 

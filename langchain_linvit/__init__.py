@@ -3,17 +3,50 @@
 Source: "How Can LLM Guide RL? A Value-Based Approach" (arXiv 2402.16181).
 """
 
+from langchain_linvit.accounting import Budget, Usage
 from langchain_linvit.environments.base import Environment, Outcome, ParsedAction, Task, Transition
+from langchain_linvit.environments.imagined import ImaginedEnvironment
 from langchain_linvit.errors import LinvitError
+from langchain_linvit.planner import PRESETS, PlanResult, create_slinvit_planner
+from langchain_linvit.priors import ChatPrior, CompletionScoringPrior, PolicyPrior, Proposal, UniformPrior
 from langchain_linvit.regularised import kl_divergence, soft_policy, soft_value
+from langchain_linvit.rules import RuleValue
+from langchain_linvit.values import (
+    BlendValue,
+    CriticValue,
+    FunctionValue,
+    OracleValue,
+    RolloutValue,
+    ValueEstimate,
+    ValueEstimator,
+)
 
 __all__ = [
+    "PRESETS",
+    "BlendValue",
+    "Budget",
+    "ChatPrior",
+    "CompletionScoringPrior",
+    "CriticValue",
     "Environment",
+    "FunctionValue",
+    "ImaginedEnvironment",
     "LinvitError",
+    "OracleValue",
     "Outcome",
     "ParsedAction",
+    "PlanResult",
+    "PolicyPrior",
+    "Proposal",
+    "RolloutValue",
+    "RuleValue",
     "Task",
     "Transition",
+    "UniformPrior",
+    "Usage",
+    "ValueEstimate",
+    "ValueEstimator",
+    "create_slinvit_planner",
     "kl_divergence",
     "soft_policy",
     "soft_value",

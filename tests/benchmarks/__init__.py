@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks [NAME ...]`. Speed is reported as ratios measured side by side in one run."""

@@ -1,0 +1,115 @@
+"""The command line, run as a user runs it: what it prints, and how it fails."""
+
+import json
+import sys
+
+import pytest
+
+from langchain_linvit import cli
+from langchain_linvit.environments.blocksworld import generate_problems
+from langchain_linvit.planner import PlanResult
+
+CONTRADICTORY = """(define (problem x) (:domain blocksworld-4ops) (:objects a b)
+(:init (handempty) (ontable a) (on b a) (clear b)) (:goal (and (on a b) (on b a))))"""
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit status, standard output and standard error of `linvit ARGUMENTS`."""
+    monkeypatch.setattr(sys, "argv", ["linvit", *map(str, arguments)])
+    status = 0
+    try:
+        cli.main()
+    except SystemExit as stop:
+        status = stop.code or 0
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture
+def linvit(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+def test_solves_out_of_the_box(linvit):
+    status, out, _ = linvit("solve", "blocksworld")
+    assert status == 0
+    assert "solved" in out
+    assert "accounting" in out
+    assert "V 1.00" in out
+
+
+def test_demo_plans_three_problems(linvit):
+    status, out, _ = linvit("demo")
+    assert status == 0
+    assert out.count("The model alone:") == 3
+    assert out.count("completions") == 3
+
+
+def test_plans_a_pddl_file_and_writes_json(linvit, tmp_path):
+    problem, result_file = tmp_path / "problem.pddl", tmp_path / "result.json"
+    problem.write_text(generate_problems(blocks=4, steps=4, count=1, seed=5)[0].text)
+    status, _, _ = linvit("solve", "blocksworld", "--problem", problem, "--json", result_file, "--no-tree")
+    assert status == 0
+    result = PlanResult.model_validate(json.loads(result_file.read_text()))
+    assert result.solved
+    assert len(result.plan) == 4
+
+
+def test_the_same_seed_prints_the_same_plan(linvit, tmp_path):
+    plans = []
+    for name in ("a.json", "b.json"):
+        linvit("solve", "blocksworld", "--value", "rollouts", "--candidates", 3, "--depth", 1, "--seed", 7,
+               "--json", tmp_path / name)  # fmt: skip
+        plans.append(json.loads((tmp_path / name).read_text())["plan"])
+    assert plans[0] == plans[1]
+
+
+def test_a_budget_is_reported_and_fails_honestly(linvit):
+    status, out, _ = linvit("solve", "blocksworld", "--max-completions", 2, "--value", "critic")
+    assert status == 1
+    assert "budget exhausted" in out
+
+
+def test_presets_take_the_hand_written_rules(linvit):
+    status, out, _ = linvit("solve", "blocksworld", "--preset", "paper-blocksworld-6", "--no-tree")
+    assert status == 0
+    assert "│ rules" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["solve", "nowhere"], "no application 'nowhere'"),
+        (["solve", "blocksworld", "--problem", "missing.pddl"], "missing.pddl"),
+        (["solve", "blocksworld", "--problem", "BAD"], "bad.pddl"),
+        (["solve", "blocksworld", "--problem", "IMPOSSIBLE"], "impossible.pddl"),
+        (["solve", "blocksworld", "--model", "nobody:none"], "nobody"),
+        (["solve", "blocksworld", "--model", "openai:gpt-4o-mini"], "OPENAI_API_KEY"),
+        (["solve", "blocksworld", "--breadth", "0"], "breadth=0"),
+        (["solve", "blocksworld", "--value", "magic"], "no value estimator 'magic'"),
+        (["solve", "blocksworld", "--preset", "none"], "no preset 'none'"),
+        (["solve", "blocksworld", "--task", "99"], "no task '99'"),
+        (["solve", "blocksworld", "--max-tokens", "-1"], "--max-tokens must be at least 0"),
+        (["solve", "blocksworld", "--json", "/nowhere/at/all.json"], "can't be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_status(linvit, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr("langchain_linvit.display.plain.__defaults__", (600,))
+    bad, impossible = tmp_path / "bad.pddl", tmp_path / "impossible.pddl"
+    bad.write_text("(define (problem x)")
+    impossible.write_text(CONTRADICTORY)
+    paths = {"BAD": bad, "IMPOSSIBLE": impossible}
+    status, _, err = linvit(*(paths.get(argument, argument) for argument in arguments))
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) <= 4
+
+
+@pytest.mark.parametrize("arguments", [["solve"], ["fly"], ["solve", "blocksworld", "--depth", "two"]])
+def test_wrong_usage_is_explained(linvit, arguments):
+    status, _, err = linvit(*arguments)
+    assert status == 2
+    assert "Usage" in err

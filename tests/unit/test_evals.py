@@ -1,0 +1,50 @@
+"""The evaluation scripts run as they are documented, on a few problems."""
+
+import json
+
+import pytest
+
+from evals import blocksworld
+from evals.common import RESULTS
+from langchain_linvit.evaluation import Row
+
+
+def test_blocksworld_writes_a_row_for_every_method(tmp_path, capsys):
+    file = tmp_path / "rows.json"
+    blocksworld.main(["--limit", "2", "--priors", "novice-0", "--json", str(file)])
+    content = json.loads(file.read_text())
+    assert content["benchmark"] == "blocksworld"
+    rows = [Row.model_validate(row) for row in content["rows"]]
+    assert {(row.method, row.value) for row in rows if row.prior == "novice-0"} == {
+        ("greedy", None),
+        ("slinvit", "rules"),
+        ("slinvit", "llm_rules"),
+        ("slinvit", "critic"),
+        ("slinvit", "rollouts"),
+        ("best_of_n", "critic"),
+    }
+    assert {row.method for row in rows if row.prior == "none"} == {"breadth_first", "beam_search"}
+    assert all(row.n == 2 and row.errors == 0 for row in rows)
+    assert "novice-0" in capsys.readouterr().out
+
+
+def test_best_of_n_spends_no_more_than_slinvit(tmp_path):
+    file = tmp_path / "rows.json"
+    blocksworld.main(["--limit", "3", "--priors", "novice-2", "--json", str(file)])
+    rows = {(row["method"], row["value"]): row for row in json.loads(file.read_text())["rows"]}
+    assert rows["best_of_n", "critic"]["llm_calls"] <= rows["slinvit", "rollouts"]["llm_calls"]
+
+
+def test_step_6_is_solved_by_the_rule_value(benchmark_data, tmp_path):
+    problems = benchmark_data / "blocksworld" / "rap" / "step_6.json"
+    file = tmp_path / "rows.json"
+    blocksworld.main(["--problems", str(problems), "--limit", "12", "--priors", "--json", str(file)])
+    rows = {row["method"]: row for row in json.loads(file.read_text())["rows"]}
+    assert rows["slinvit"]["success"] == 1.0
+    assert rows["slinvit"]["unique_states"] < rows["slinvit (paper's k=2)"]["unique_states"]
+
+
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("blocksworld*.json")), ids=lambda file: file.name)
+def test_committed_results_are_rows(file):
+    content = json.loads(file.read_text())
+    assert [Row.model_validate(row) for row in content["rows"]]
