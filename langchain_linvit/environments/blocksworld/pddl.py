@@ -79,7 +79,7 @@ def _read(text: str) -> Problem:
         raise InvalidTaskError(f"the problem has {len(text)} characters; at most {MAX_CHARACTERS} are read")
     parsed = _parse(text.lower())
     objects = _objects(str(constant) for constant in parsed.objects)
-    start = state_from_facts([_fact(atom, "init") for atom in parsed.init], objects, complete=True)
+    start = state_from_facts(sorted(_fact(atom, "init") for atom in parsed.init), objects, complete=True)
     goal = check_goal([_fact(atom, "goal") for atom in _conjuncts(parsed.goal)], objects)
     return Problem(
         name=str(parsed.name),
@@ -132,7 +132,7 @@ def _fact(atom: Any, section: str) -> Fact:
     from pddl.logic.predicates import Predicate  # type: ignore[import-untyped]
 
     if not isinstance(atom, Predicate):
-        raise InvalidTaskError(f"the {section} may hold positive facts only, not {shorten(str(atom))}")
+        raise InvalidTaskError(f"the {section} may hold positive facts only, not {type(atom).__name__!r}")
     name, terms = str(atom.name), [str(term) for term in atom.terms]
     if ARITY.get(name) != len(terms):
         known = ", ".join(f"{predicate}/{arity}" for predicate, arity in ARITY.items())

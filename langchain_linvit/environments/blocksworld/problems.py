@@ -76,7 +76,7 @@ def generate_problems(
     Raises:
         InvalidSettingError: No such problems exist, or not so many were found.
     """
-    _check_demand(blocks, steps, goal_atoms)
+    _check_demand(blocks, steps, count, goal_atoms)
     rng = random.Random(f"{seed}/{blocks}/{steps}/{goal_atoms}")
     found: dict[tuple[State, Goal], Task] = {}
     fruitless = 0
@@ -140,7 +140,9 @@ def _path(state: State, came: dict[State, tuple[State, Move] | None]) -> list[st
     return plan[::-1]
 
 
-def _check_demand(blocks: int, steps: int, goal_atoms: int | None) -> None:
+def _check_demand(blocks: int, steps: int, count: int, goal_atoms: int | None) -> None:
+    if count < 0:
+        raise InvalidSettingError(f"count must be at least 0, not {count}")
     if not 2 <= blocks <= 8:
         raise InvalidSettingError(f"blocks must be from 2 to 8, not {blocks}")
     longest = 4 * (blocks - 1)

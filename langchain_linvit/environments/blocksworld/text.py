@@ -34,8 +34,8 @@ COLOURS: Final[dict[str, str]] = {
 RESERVED: Final = frozenset({"an", "and", "block", "hand", "is", "on", "table", "the", "top"})
 """Words of the sentences, which no block can be called by."""
 
-MAX_CHARACTERS: Final = 500_000
-"""Length of the longest task or state that is read (some thousand blocks)."""
+MAX_CHARACTERS: Final = 200_000
+"""Length of the longest task or state that is read: about two thousand blocks."""
 
 _MAX_ACTION: Final = 300
 _CACHEABLE: Final = 4_000  # longer texts are not remembered, so that the memory stays bounded
@@ -52,10 +52,11 @@ _TEMPLATES: Final[dict[str, str]] = {
     "ontable": "the {} block is on the table",
 }
 
-_BLOCK = r"(?:(?:the|an?) )?(?:block )?([a-z0-9][\w-]*)(?: block)?"
+_NAME = rf"(?!(?:{'|'.join(sorted(RESERVED))})(?![\w-]))[a-z0-9_][\w-]*"
+_BLOCK = rf"(?:(?:the|an?) )?(?:block )?({_NAME})(?: block)?"
 _ACTIONS: Final[list[tuple[Operator, re.Pattern[str]]]] = [
-    ("pick-up", re.compile(rf"pick[ -]?up {_BLOCK}(?: from (?:on )?the table)?")),
-    ("put-down", re.compile(rf"put[ -]?down {_BLOCK}(?: on(?:to)? the table)?")),
+    ("pick-up", re.compile(rf"pick[ -]?up {_BLOCK}(?: from (?:on )?(?:the )?table)?")),
+    ("put-down", re.compile(rf"put[ -]?down {_BLOCK}(?: on(?:to)? (?:the )?table)?")),
     ("stack", re.compile(rf"stack {_BLOCK}(?: on(?: ?to)?(?: (?:the )?top of)?)? {_BLOCK}")),
     ("unstack", re.compile(rf"unstack {_BLOCK}(?: from(?: on)?(?: (?:the )?top of)?)? {_BLOCK}")),
 ]
@@ -63,7 +64,7 @@ _CLAUSES: Final[list[tuple[str, re.Pattern[str]]]] = [
     ("clear", re.compile(rf"{_BLOCK} is clear")),
     ("handempty", re.compile(r"(?:the |my )?hand is empty")),
     ("holding", re.compile(rf"(?:the |my )?hand is (?:currently )?holding {_BLOCK}")),
-    ("ontable", re.compile(rf"{_BLOCK} (?:is )?on the table")),
+    ("ontable", re.compile(rf"{_BLOCK} (?:is )?on (?:the )?table")),
     ("on", re.compile(rf"{_BLOCK} (?:is )?on (?:top of )?{_BLOCK}")),
 ]
 _SEPARATOR = re.compile(r"[,.;\n]|\band\b")
@@ -176,7 +177,7 @@ def _parse_facts(text: str) -> Goal:
 def _parse_clause(clause: str) -> Fact:
     for predicate, pattern in _CLAUSES:
         found = pattern.fullmatch(clause)
-        if found and RESERVED.isdisjoint(found.groups()):
+        if found:
             return (predicate, *(block_name(name) for name in found.groups()))
     raise InvalidTaskError(f"can't read {shorten(clause)!r}: expected a sentence like 'the red block is on the table'")
 
