@@ -65,18 +65,20 @@ def normalised(weights: Mapping[Any, Any]) -> Distribution:
     if not isinstance(weights, Mapping):
         raise InvalidSettingError(f"a policy must return a mapping from replies to weights, not {weights!r:.200}")
     for reply, weight in weights.items():
-        if not isinstance(reply, str | ToolReply):
+        if not isinstance(reply, (str, ToolReply)):  # a tuple is twice as fast as a union
             raise InvalidSettingError(f"a policy's reply must be a str or a ToolReply, not {reply!r:.200}")
-        if not (isinstance(weight, Real) and 0 <= float(weight) < math.inf):
+        if not (isinstance(weight, (float, Real)) and 0 <= float(weight) < math.inf):
             raise InvalidSettingError(
                 f"a policy's weight must be finite and not negative, not {weight!r} for {shorten(str(reply))!r}"
             )
     total = float(sum(weights.values()))
     if not 0 < total < math.inf:
-        raise InvalidSettingError(
-            f"a policy's weights must have a positive finite sum; it is {total} over {len(weights)} replies"
-        )
-    return {reply: float(weight) / total for reply, weight in weights.items() if weight > 0}
+        raise InvalidSettingError(f"the weights of a policy's {len(weights)} replies sum to {total}, which is no mass")
+    return _divided(weights, total)
+
+
+def _divided(weights: Mapping[Reply, Any], total: float) -> Distribution:
+    return {reply: float(weight) / total for reply, weight in weights.items() if weight}
 
 
 def tempered(distribution: Distribution, temperature: float, top_p: float) -> Distribution:
@@ -90,7 +92,7 @@ def tempered(distribution: Distribution, temperature: float, top_p: float) -> Di
     if temperature != 1:
         peak = max(distribution.values())
         powers = {reply: math.exp(math.log(p / peak) / temperature) for reply, p in distribution.items()}
-        distribution = normalised(powers)
+        distribution = _divided(powers, sum(powers.values()))
     return distribution if top_p >= 1 else _nucleus(distribution, top_p)
 
 
@@ -102,7 +104,7 @@ def _nucleus(distribution: Distribution, top_p: float) -> Distribution:
         mass += distribution[reply]
         if mass >= top_p:
             break
-    return normalised({reply: p for reply, p in distribution.items() if reply in kept})
+    return _divided({reply: p for reply, p in distribution.items() if reply in kept}, mass)
 
 
 def draw(distribution: Distribution, uniform: float) -> Reply:
@@ -136,7 +138,7 @@ def constrained(distribution: Distribution, tools: Sequence[ToolSchema], tool_ch
         raise InvalidSettingError(
             f"tool_choice={tool_choice!r} leaves none of the policy's replies: it must give some weight to such a reply"
         )
-    return normalised(kept)
+    return _divided(kept, sum(kept.values()))
 
 
 def tool_name(tool: ToolSchema) -> str:

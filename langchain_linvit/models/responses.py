@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -157,8 +158,15 @@ def combined_llm_output(outputs: Sequence[Mapping[str, Any] | None], model_name:
 
 def prompt_tokens(messages: Sequence[BaseMessage]) -> int:
     """Tokens of the messages' texts; roles and boundaries count for nothing."""
-    texts = (m.content if isinstance(m.content, str) else str(m.text) for m in messages)
-    return sum(map(count_tokens, texts))
+    return sum((_system_tokens if m.type == "system" else count_tokens)(_text(m)) for m in messages)
+
+
+_system_tokens = lru_cache(maxsize=32)(count_tokens)
+"""Counting is most of what an instant call costs, and one system message comes with every prompt of a run."""
+
+
+def _text(message: BaseMessage) -> str:
+    return message.content if isinstance(message.content, str) else str(message.text)
 
 
 def _call_chunks(call: ToolReply, call_id: str) -> Iterator[ChatGenerationChunk]:

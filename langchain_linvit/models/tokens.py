@@ -28,7 +28,7 @@ def tokenize(text: str) -> list[str]:
 
 def count_tokens(text: str) -> int:
     """How many tokens `text` has."""
-    return len(_TOKEN.findall(text))
+    return _TOKEN.subn("", text)[1]  # faster than a list of them
 
 
 def conditional_masses(

@@ -191,11 +191,11 @@ def test_stop_and_max_tokens_cut_the_reply():
 
 
 def test_tools_reach_the_policy_and_calls_the_message():
-    seen = []
+    seen, reply = [], ToolReply("Look", {"at": "sky"}, "I look.")
 
     def policy(messages, tools):
         seen.extend(tools)
-        return {ToolReply("Look", {"at": "sky"}, "I look."): 1}
+        return {reply: 1}
 
     message = PolicyChatModel(policy=policy).bind_tools([Look]).invoke("x")
     assert [tool["function"]["name"] for tool in seen] == ["Look"]
@@ -203,10 +203,15 @@ def test_tools_reach_the_policy_and_calls_the_message():
     assert message.response_metadata["finish_reason"] == "tool_calls"
     assert [(call["name"], call["args"]) for call in message.tool_calls] == [("Look", {"at": "sky"})]
     assert message.usage_metadata["output_tokens"] == 3 + len(["Look", "{", '"', "at", '"', ":", ' "', "sky", '"', "}"])
-    message.tool_calls[0]["args"]["at"] = "changed"
-    assert PolicyChatModel(policy=policy).invoke("x").tool_calls[0]["args"] == {"at": "sky"}
     structured = PolicyChatModel(policy=policy).with_structured_output(Look)
     assert structured.invoke("x") == Look(at="sky")
+
+
+def test_changing_a_message_does_not_change_the_policy_s_reply():
+    reply = ToolReply("look", {"at": ["sky"]})
+    model = PolicyChatModel(policy=lambda messages, tools: {reply: 1})
+    model.invoke("x").tool_calls[0]["args"]["at"].append("sea")
+    assert model.invoke("x").tool_calls[0]["args"] == {"at": ["sky"]}
 
 
 def test_call_ids_differ_between_samples_and_prompts():
@@ -245,6 +250,10 @@ def test_failures_are_reproducible_and_drawn_anew_for_every_attempt():
     assert 4 <= first.count(None) <= 20
     assert first != outcomes(flaky(failure_seed=1))
     assert {None} < set(outcomes(flaky(), seed=3))
+    rates = [[not outcomes(model, seed=seed, n=1)[0] for seed in order] for model, order in
+             ((flaky(), range(20)), (flaky(), range(19, -1, -1)))]  # fmt: skip
+    assert rates[0] == rates[1][::-1]  # of each seed's own attempts, whatever was tried in between
+    assert len(set(rates[0])) == 2
     survivors = [text for text in first if text is not None]
     assert survivors == texts(PolicyChatModel(policy=forecast), len(survivors), "q")
     with pytest.raises(SimulatedFailure, match="attempt 1"):
