@@ -13,12 +13,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Send
 
-from langchain_linvit.accounting import divide
+from langchain_linvit.accounting import Account, divide
 from langchain_linvit.calls import IO, Caller, drive
 from langchain_linvit.environments.base import Environment
 from langchain_linvit.errors import InvalidSettingError
@@ -142,6 +142,27 @@ def _spawner(environment: Environment | Callable[[], Environment]) -> Callable[[
     )
 
 
+class _Step(Runnable[Any, Any]):
+    """A body as a node or a route: sync or async as it is called, without a run or a thread of its own."""
+
+    def __init__(
+        self, name: str, scope: RunScope, body: Callable[[Any, Run, IO], Coroutine[Any, Any, Any]]
+    ) -> None:  # fmt: skip
+        self.name = name
+        self._scope = scope
+        self._body = body
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        del kwargs
+        run = self._scope.current(config)
+        return drive(self._body(input, run, run.sync_io()))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        del kwargs
+        run = self._scope.current(config)
+        return await self._body(input, run, run.async_io())
+
+
 class _Wiring:
     """Nodes, edges and routes of one planner."""
 
@@ -168,7 +189,7 @@ class _Wiring:
             "estimate_values": search.estimate_values,
         }
         for name, body in joins.items():
-            graph.add_node(name, self._runnable(name, body, self._state_account))
+            graph.add_node(name, self._runnable(name, body, self._parts.account))
         for name, unit in units.items():
             graph.add_node(name, self._runnable(name, unit, _unit_account), input_schema=UnitInput)
         graph.add_edge(START, "start")
@@ -179,46 +200,43 @@ class _Wiring:
         graph.add_edge("act", "observe")
         graph.add_edge("finish", END)
         searching = ["propose_subgoals", "estimate_values", "select_branch"]
-        graph.add_conditional_edges("observe", self._route, [*searching, "finish"])
-        graph.add_conditional_edges("simulate", self._route, [*searching, "carry_out"])
-        graph.add_conditional_edges("select_branch", self._route, [*searching, "act", "finish"])
+        route = self._router()
+        graph.add_conditional_edges("observe", route, [*searching, "finish"])
+        graph.add_conditional_edges("simulate", route, [*searching, "carry_out"])
+        graph.add_conditional_edges("select_branch", route, [*searching, "act", "finish"])
         return graph
 
     def _runnable(
         self, name: str, body: Callable[[Any, Run, Caller], Coroutine[Any, Any, Update]],
-        account: Callable[[Any, Run], Any],
-    ) -> RunnableLambda[Any, Update]:  # fmt: skip
+        account: Callable[[Any, Run], Account],
+    ) -> _Step:  # fmt: skip
         def bound(state: Any, run: Run, io: IO) -> Coroutine[Any, Any, Update]:
             return body(state, run, self._parts.caller(io, account(state, run), run))
 
-        def call(state: Any) -> Update:
-            run = self._scope.current()
-            return drive(bound(state, run, run.sync_io()))
+        return _Step(name, self._scope, bound)
 
-        async def acall(state: Any) -> Update:
-            run = self._scope.current()
-            return await bound(state, run, run.async_io())
+    def _router(self) -> _Step:
+        async def route(state: Any, run: Run, io: IO) -> list[Send] | str:
+            del io
+            return self._route(state, run)
 
-        return RunnableLambda(call, acall, name=name)
+        return _Step("route", self._scope, route)
 
-    def _state_account(self, state: PlannerState, run: Run) -> Any:
-        return self._parts.account(state, run)
-
-    def _route(self, state: PlannerState) -> list[Send] | str:
+    def _route(self, state: PlannerState, run: Run) -> list[Send] | str:
         """From a join: fan out over the batch, or on to the next node."""
         phase, batch, nodes = state["phase"], state["batch"], state["nodes"]
         if phase == "propose":
-            return self._fan_out("propose_subgoals", [[nodes[node_id]] for node_id in batch], state)
+            return self._fan_out("propose_subgoals", [[nodes[node_id]] for node_id in batch], state, run)
         if phase == "carry_out":
-            return self._fan_out("carry_out", uncarried(state, batch), state)
+            return self._fan_out("carry_out", uncarried(state, batch), state, run)
         if phase == "estimate":
             groups = [[node_id] for node_id in batch] if self._parts.value.per_leaf else [batch]
-            return self._fan_out("estimate_values", [[nodes[node_id] for node_id in g] for g in groups], state)
+            return self._fan_out("estimate_values", [[nodes[node_id] for node_id in g] for g in groups], state, run)
         return {"select": "select_branch", "act": "act", "end": "finish"}[phase]
 
-    def _fan_out(self, node: str, groups: Sequence[list[Node]], state: PlannerState) -> list[Send]:
+    def _fan_out(self, node: str, groups: Sequence[list[Node]], state: PlannerState, run: Run) -> list[Send]:
         """One unit per group, each with an equal share of what is left of the budget."""
-        account = self._parts.account(state, self._scope.current())
+        account = self._parts.account(state, run)
         limits = (account.completions, account.tokens, account.env_steps)
         shares = zip(*(divide(limit, len(groups)) for limit in limits), strict=True)
         seconds = account.seconds_left()
@@ -228,7 +246,7 @@ class _Wiring:
                 node,
                 UnitInput(
                     nodes=group,
-                    history={item["id"]: self._history(state, item, committed) for item in group},
+                    history={item["id"]: _history(state, item, committed) for item in group},
                     share={"completions": calls, "tokens": tokens, "env_steps": steps, "seconds": seconds},
                     prepared=state["prepared"] if node == "estimate_values" else {},
                     horizon=state["horizon"],
@@ -237,13 +255,17 @@ class _Wiring:
             for group, (calls, tokens, steps) in zip(groups, shares, strict=True)
         ]
 
-    def _history(self, state: PlannerState, node: Node, committed: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        known = node["id"] in state["nodes"]
-        path = self._parts.tree(state).path(node["id"]) if known else []
-        steps = [step for node_id in path for step in state["nodes"][node_id]["steps"]]
-        return [*committed, *steps][-SHOWN_STEPS:]
+
+def _history(state: PlannerState, node: Node, committed: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What led to a node: the real steps, then those of its branch below the root."""
+    steps: list[tuple[str, str]] = []
+    at: Node | None = state["nodes"].get(node["id"])
+    while at is not None and at["id"] != state["root"]:
+        steps = [*at["steps"], *steps]
+        at = state["nodes"].get(at["parent"] or "")
+    return [*committed, *steps][-SHOWN_STEPS:]
 
 
-def _unit_account(unit: UnitInput, run: Run) -> Any:
+def _unit_account(unit: UnitInput, run: Run) -> Account:
     del run
     return share_account(unit["share"])

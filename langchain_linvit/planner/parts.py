@@ -36,10 +36,14 @@ class PlannerParts:
 
     def tree(self, state: PlannerState, update: Update | None = None) -> Tree:
         """The search as the state, with `update` applied, knows it."""
-        update = update or {}
+        nodes, children = state["nodes"], state["children"]
+        if update and update.get("nodes"):
+            nodes = {**nodes, **update["nodes"]}
+        if update and update.get("children"):
+            children = {**children, **update["children"]}
         return Tree(
-            nodes={**state["nodes"], **update.get("nodes", {})},
-            children={**state["children"], **update.get("children", {})},
+            nodes=nodes,
+            children=children,
             values=state["values"],
             root=state["root"],
             visited=frozenset(state["visited"]),

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import RunnableConfig, ensure_config
 
 from langchain_linvit.calls import IO, AsyncIO, SyncIO
 from langchain_linvit.environments.base import Environment
@@ -108,13 +108,13 @@ class RunScope(BaseCallbackHandler):
         del error, kwargs
         self._end(run_id)
 
-    def current(self) -> Run:
-        """What is live in the run that the caller is part of.
+    def current(self, config: RunnableConfig | None = None) -> Run:
+        """What is live in the run that `config`, else the surrounding one, belongs to.
 
         Raises:
             EnvironmentStateError: Called outside of a run of the planner.
         """
-        manager = ensure_config().get("callbacks")
+        manager = (config or ensure_config()).get("callbacks")
         parent = getattr(manager, "parent_run_id", None)
         root = self._root_of.get(parent) if parent else None
         if root is None:
