@@ -26,13 +26,13 @@ from langgraph.constants import TAG_NOSTREAM
 
 from langchain_linvit.accounting import Account
 from langchain_linvit.environments.base import Environment, Transition
-from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
+from langchain_linvit.errors import BudgetExhaustedError, LinvitError, ModelCallError
 from langchain_linvit.models.sampling import SamplingModel, TokenLogprob, token_logprobs
 
 T = TypeVar("T")
 
 MAX_TEXT = 20_000
-"""Characters of an answer that are kept: a model that writes megabytes costs no more than this."""
+"""Characters of an answer that are kept, from its end, where the decision stands: megabytes cost no more."""
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -85,10 +85,16 @@ class SyncIO:
         self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
     ) -> LLMResult:
         """The model's answers; where the time is limited, from a thread that can be left behind."""
-        with self._limit:
+        asked = time.monotonic()
+        if not self._limit.acquire(timeout=seconds):
+            raise TimeoutError("no call could begin in time")
+        try:
             if seconds is None:
                 return model.generate(prompts, **kwargs)
-            return _abandonable(lambda: model.generate(prompts, **kwargs), seconds)
+            left = max(seconds - (time.monotonic() - asked), 0.0)
+            return _abandonable(lambda: model.generate(prompts, **kwargs), left)
+        finally:
+            self._limit.release()
 
     async def run(self, environment: Environment, call: Callable[[], T]) -> T:
         """The result of `call`, made in this thread."""
@@ -116,8 +122,8 @@ class AsyncIO:
     async def generate(
         self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
     ) -> LLMResult:
-        """The model's answers, cancelled after `seconds`."""
-        async with self._limit, asyncio.timeout(seconds):
+        """The model's answers, cancelled after `seconds`, the wait for a free place included."""
+        async with asyncio.timeout(seconds), self._limit:
             return await model.agenerate(prompts, **kwargs)
 
     async def run(self, environment: Environment, call: Callable[[], T]) -> T:
@@ -125,8 +131,12 @@ class AsyncIO:
         return call() if environment.concurrency == "inline" else await asyncio.to_thread(call)
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The results of all bodies, run at once, in their order."""
-        return list(await asyncio.gather(*(body() for body in bodies)))
+        """The results of all bodies, run at once, in their order; the first failure is raised once all have ended."""
+        results = await asyncio.gather(*(body() for body in bodies), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -272,7 +282,7 @@ class Caller:
         """
         if self.account.grant_completions(len(prompts)) < len(prompts):
             raise self.account.refuse("completions")
-        result = await self._request(model, prompts, lambda _: {}, len(prompts))
+        result = await self._request(model, prompts, {}, len(prompts))
         return [_echoed_log_prob(generations[0].generation_info or {}, start) for generations in result.generations]
 
     async def _attempt(
@@ -287,19 +297,17 @@ class Caller:
     async def _chat(
         self, model: SamplingModel, messages: list[BaseMessage], path: list[object], n: int, options: dict[str, Any]
     ) -> list[Completion]:
-        def arguments(attempt: int) -> dict[str, Any]:
-            return model.call_arguments(n=n, seed=derive_seed(self.seed, *path, attempt), options=options)
-
+        arguments = model.call_arguments(n=n, seed=derive_seed(self.seed, *path), options=options)
         return _completions(await self._request(model.model, [messages], arguments, n))
 
     async def _request(
-        self, model: BaseChatModel | BaseLLM, prompts: list[Any], arguments: Callable[[int], dict[str, Any]], calls: int
+        self, model: BaseChatModel | BaseLLM, prompts: list[Any], arguments: dict[str, Any], calls: int
     ) -> LLMResult:
         """One request, tried again while it fails and the budget lasts; never without a generation."""
         for attempt in count(1):
             try:
                 seconds = self.account.seconds_left()
-                result = await self.io.generate(model, prompts, seconds, **arguments(attempt), **_tracing())
+                result = await self.io.generate(model, prompts, seconds, **arguments, **_tracing())
                 if result.generations and all(result.generations):
                     self.account.count(
                         {"llm_calls": sum(map(len, result.generations)), "requests": 1, **_tokens(result)}
@@ -317,7 +325,8 @@ class Caller:
                     f"{type(failure).__name__}: {str(failure)[:300]}"
                 ) from failure
             if self.retry.delay:
-                await self.io.sleep(self.retry.delay * 2 ** (attempt - 1))
+                delay, left = self.retry.delay * 2 ** (attempt - 1), self.account.seconds_left()
+                await self.io.sleep(delay if left is None else min(delay, left))
             if self.account.grant_completions(calls) < calls:
                 raise self.account.refuse("completions") from failure
         raise AssertionError("unreachable: the loop above only returns or raises")
@@ -353,7 +362,7 @@ def _completions(result: LLMResult) -> list[Completion]:
     for generation in result.generations[0] if result.generations else []:
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
             message = generation.message
-            completions.append(Completion(message.text[:MAX_TEXT], message, token_logprobs(message)))
+            completions.append(Completion(message.text[-MAX_TEXT:], message, token_logprobs(message)))
     return completions
 
 
@@ -381,6 +390,7 @@ def _echoed_log_prob(info: dict[str, Any], start: int) -> float:
 
 
 def _is_transient(failure: Exception) -> bool:
-    """Whether another try may help: not for a wrong key, a bad request or a programming error."""
-    status = getattr(failure, "status_code", None)
-    return status not in {400, 401, 403, 404, 422} and not isinstance(failure, TypeError | NotImplementedError)
+    """Whether another try may help: not for a wrong key, a bad request, a bad setting or a programming error."""
+    if isinstance(failure, LinvitError | TypeError | NotImplementedError):
+        return False
+    return getattr(failure, "status_code", None) not in {400, 401, 403, 404, 413, 422}

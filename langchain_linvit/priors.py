@@ -23,7 +23,6 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.runnables import Runnable
-from langchain_core.utils.json import parse_json_markdown
 
 from langchain_linvit.calls import Caller, Completion, derive_seed
 from langchain_linvit.environments.base import ParsedAction, shorten
@@ -37,8 +36,12 @@ Level = Literal["action", "subgoal"]
 
 TOP_LOGPROBS = 20
 """Alternatives per token that OpenAI's format can carry."""
-LOGPROB_FLOOR = math.log(1e-6)
-"""Log-probability of an admissible action that the model gave no weight that could be seen."""
+PROBABILITY_FLOOR = 1e-6
+"""Probability of an admissible action that the model gave no weight that could be seen."""
+MAX_WEIGHT = 1e9
+"""Largest weight that a model may state; beyond it lie typing errors and overflow."""
+MAX_JSON_STARTS = 20
+"""Opening braces of an answer at which a JSON object is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,10 @@ class ChatPrior(PolicyPrior):
     def __post_init__(self) -> None:
         sampling = SamplingModel.of(self.model, temperature=self.temperature, top_p=self.top_p)
         object.__setattr__(self, "sampling", sampling)
+        if self.level == "subgoal" and self.method in {"label", "verbalised"}:
+            raise InvalidSettingError(
+                f"method {self.method!r} scores admissible actions; for subgoals use 'sampled', 'sequence' or 'auto'"
+            )
         if not self.smoothing >= 0:
             raise InvalidSettingError(f"smoothing must be at least 0, not {self.smoothing}")
         if self.method in {"label", "sequence"} and not sampling.takes_logprobs:
@@ -153,6 +160,8 @@ class ChatPrior(PolicyPrior):
             scored = await self._score_all(situation, method, caller, path)
             return scored if candidates is None else _likeliest(scored, candidates)
         count = len(_admissible(situation)) if candidates is None else candidates
+        if count == 0:
+            return []
         return await self._sample(situation, count, method, caller, path)
 
     async def act(
@@ -221,6 +230,8 @@ class CompletionScoringPrior(PolicyPrior):
         """Every admissible action (or the likeliest `candidates`), by the probability of its whole string."""
         del path
         actions = list(_admissible(situation))
+        if not actions:
+            return []
         messages = situation.messages(self.templates.action)
         prefix = "\n\n".join(message.text for message in messages) + "\n\nAction:"
         scores = await caller.score(self.llm, [f"{prefix} {action}" for action in actions], len(prefix))
@@ -232,8 +243,8 @@ class CompletionScoringPrior(PolicyPrior):
 
 def parse_subgoal(text: str) -> ParsedAction:
     """The subgoal in a model's answer: after the last `Subgoal:`, else the only line there is."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    marked = [line.split(":", 1)[1].strip() for line in lines if line.lower().startswith("subgoal:")]
+    lines = [line.strip(" \t*_`") for line in text.strip().splitlines() if line.strip()]
+    marked = [line.split(":", 1)[1].strip(" \t*_`") for line in lines if line.lower().startswith("subgoal:")]
     if marked and marked[-1]:
         return ParsedAction(shorten(marked[-1], 300))
     if len(lines) == 1 and not marked:
@@ -247,30 +258,45 @@ def label_weights(tokens: Sequence[TokenLogprob], count: int) -> dict[int, float
         alternatives = {token.token: token.logprob, **token.top}
         weights: dict[int, float] = {}
         for text, logprob in alternatives.items():
-            label = text.strip().strip(".")
-            if label.isdecimal() and 1 <= int(label) <= count:
-                weights[int(label) - 1] = weights.get(int(label) - 1, 0.0) + math.exp(logprob)
-        if weights:
+            index = _label(text, count)
+            if index is not None:
+                weights[index] = weights.get(index, 0.0) + math.exp(logprob)
+        if any(weights.values()):
             return weights
     return None
 
 
 def stated_weights(text: str, count: int) -> dict[int, float] | None:
     """Probabilities by index, from a JSON object `{"1": 0.6, ...}`; a bare number is taken as certain."""
-    try:
-        stated = parse_json_markdown(text)
-    except (json.JSONDecodeError, ValueError, RecursionError):
-        return None
-    if isinstance(stated, int) and 1 <= stated <= count:
-        return {stated - 1: 1.0}
-    if not isinstance(stated, dict):
-        return None
+    bare = _label(text, count)
+    if bare is not None:
+        return {bare: 1.0}
     weights = {}
-    for label, weight in stated.items():
-        number = int(label) if str(label).isdecimal() and len(str(label)) < 7 else 0
-        if 1 <= number <= count and isinstance(weight, int | float) and 0 < weight < math.inf:
-            weights[number - 1] = float(weight)
+    for label, weight in (json_object(text) or {}).items():
+        index = _label(label, count)
+        if index is not None and isinstance(weight, int | float) and 0 < weight <= MAX_WEIGHT:
+            weights[index] = float(weight)
     return weights or None
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The first JSON object in a model's answer, whatever stands around it; None where there is none."""
+    start = text.find("{")
+    for _ in range(MAX_JSON_STARTS):
+        if start < 0:
+            return None
+        try:
+            found: dict[str, Any] = json.JSONDecoder().raw_decode(text, start)[0]
+            return found
+        except (ValueError, RecursionError):
+            start = text.find("{", start + 1)
+    return None
+
+
+def _label(text: str, count: int) -> int | None:
+    """The index that a number from 1 to `count` stands for."""
+    label = text.strip().strip(".")
+    return int(label) - 1 if label.isdecimal() and len(label) < 7 and 1 <= int(label) <= count else None
 
 
 def _admissible(situation: Situation) -> Sequence[str]:
@@ -285,8 +311,7 @@ def _admissible(situation: Situation) -> Sequence[str]:
 def _normalised(actions: Sequence[str], weights: Mapping[int, float], provenance: Provenance) -> list[Proposal]:
     """Every action with its normalised log-probability; those without a visible weight get the floor."""
     total = sum(weights.values())
-    logs = [max(math.log(weights[i] / total), LOGPROB_FLOOR) if weights.get(i) else LOGPROB_FLOOR
-            for i in range(len(actions))]  # fmt: skip
+    logs = [math.log(max(weights.get(index, 0.0) / total, PROBABILITY_FLOOR)) for index in range(len(actions))]
     return [Proposal(action, log, provenance) for action, log in zip(actions, logs, strict=True)]
 
 
@@ -329,10 +354,11 @@ def _by_sequence(read: _Read) -> list[Proposal]:
     for key, answer in read:
         tokens = _marked_tokens(answer.tokens or [])
         mean = sum(token.logprob for token in tokens) / max(len(tokens), 1)
-        strings.setdefault(key, {})[answer.text] = math.exp(mean)
-    weights = {key: sum(found.values()) for key, found in strings.items()}
+        strings.setdefault(key, {})[answer.text] = mean
+    best = max((mean for means in strings.values() for mean in means.values()), default=0.0)
+    weights = {key: sum(math.exp(mean - best) for mean in means.values()) for key, means in strings.items()}
     total = sum(weights.values())
     return [
-        Proposal(text, math.log(max(weight / total, 1e-12)), "sequence", error)
+        Proposal(text, math.log(max(weight / total, PROBABILITY_FLOOR)), "sequence", error)
         for (text, error), weight in weights.items()
     ]

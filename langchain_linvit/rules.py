@@ -6,7 +6,6 @@ is no code and no regular expression in it, so that what a model writes can do n
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,14 +13,13 @@ from typing import Annotated, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from langchain_core.utils.json import parse_json_markdown
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from langchain_linvit.calls import Caller
 from langchain_linvit.environments.base import shorten
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models.sampling import SamplingModel
-from langchain_linvit.priors import PolicyPrior
+from langchain_linvit.priors import MAX_WEIGHT, PolicyPrior, json_object
 from langchain_linvit.prompts import DEFAULT_TEMPLATES, PromptTemplates, Situation
 from langchain_linvit.values import Leaf, ValueEstimate, ValueEstimator
 
@@ -94,7 +92,7 @@ Condition = Annotated[
 class Rule(_Strict):
     """A condition and how much it counts."""
 
-    weight: float = Field(gt=0, lt=math.inf)
+    weight: float = Field(gt=0, le=MAX_WEIGHT)
     when: Condition
 
 
@@ -110,17 +108,17 @@ class RuleSet(_Strict):
         Raises:
             ValueError: It holds no valid rules; the message says what is wrong, in one line.
         """
-        try:
-            data = parse_json_markdown(text)
-        except (json.JSONDecodeError, ValueError, RecursionError):
-            raise ValueError(f"no JSON in the answer {shorten(text, 80)!r}") from None
+        data = json_object(text)
+        if data is None:
+            raise ValueError(f"no JSON object in the answer {shorten(text, 80)!r}")
         if _depth(data) > 3 + 2 * MAX_DEPTH:
             raise ValueError(f"conditions nest deeper than {MAX_DEPTH}")
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            where = shorten(".".join(map(str, first["loc"])), 120)
+            raise ValueError(f"{where}: {shorten(first['msg'], 120)}") from None
 
     def value(self, state_text: str) -> float:
         """The weighted share of the rules that hold in a state, in [0, 1]."""

@@ -81,14 +81,13 @@ class SamplingModel:
     def call_arguments(self, *, n: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments of one request: what was bound, pi_LLM's settings, and what the model takes."""
         arguments = {**self.bound, **options}
-        if self.takes_n and n > 1:
+        if self.takes_n and (n > 1 or arguments.get("n", getattr(self.model, "n", None)) not in {None, 1}):
             arguments["n"] = n
         if self.takes_seed:
             arguments["seed"] = seed
-        for name, value in (("temperature", self.temperature), ("top_p", self.top_p)):
-            if value is not None and name in type(self.model).model_fields:
-                arguments.setdefault(name, value)
-        return arguments
+        defining = {"temperature": self.temperature, "top_p": self.top_p}
+        taken = {name: v for name, v in defining.items() if v is not None and name in type(self.model).model_fields}
+        return {**arguments, **taken}
 
 
 def named_model(name: str) -> BaseChatModel:

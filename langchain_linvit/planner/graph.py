@@ -92,6 +92,8 @@ def create_slinvit_planner(
         settings = {**chosen, **settings}
     checked = PlannerSettings.checked(**settings)
     made_prior = make_prior(prior, model, level)
+    if made_prior.level == "subgoal" and checked.candidates is None:
+        raise InvalidSettingError("candidates=None scores admissible actions; pass candidates=m to propose subgoals")
     parts = PlannerParts(
         checked, made_prior, make_value(value).bound_to(made_prior, model), _spawner(environment), simulation, model
     )

@@ -207,10 +207,13 @@ def test_a_model_that_always_fails_says_so():
     assert result.usage.failed_requests == result.usage.requests > 0
 
 
-def test_failing_calls_are_tried_again_and_counted():
-    result = plan(walker_model(failure_rate=0.3), value="rollouts", task="reach 3", depth=3, horizon=8)
-    assert result.solved
+def test_failing_calls_are_tried_again_and_change_nothing():
+    options = {"value": "rollouts", "task": "reach 3", "depth": 3, "horizon": 8, "seed": 3}
+    result = plan(walker_model(failure_rate=0.3), **options)
+    clean = plan(walker_model(), **options)
+    assert result.plan == clean.plan
     assert 0 < result.usage.failed_requests < result.usage.requests
+    assert result.usage.requests - result.usage.failed_requests == clean.usage.requests
 
 
 def test_a_wrong_key_is_not_tried_again():
