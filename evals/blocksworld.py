@@ -8,6 +8,7 @@ embedded models were frozen before the planner was measured; settings were chose
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,12 @@ PRIORS = ("novice-0", "novice-1", "novice-2", "novice-3", "novice-4", "uniform",
 """Embedded models: the novice at five noise levels, one without an opinion, one that is wrong."""
 COLUMNS = (
     "method", "prior", "value", "n", "solved", "success", "llm_calls", "requests", "unique_states", "env_steps",
-    "seconds", "errors",
+    "seconds", "errors", "note",
 )  # fmt: skip
 SEARCH: dict[str, Any] = {"candidates": None, "beam": 3, "depth": 6, "retry_delay": 0.0}
 """SLINVIT where a value is cheap: every action scored by the prior, three states kept per layer."""
+FAILURE_RATE = 0.3
+"""Share of the calls that fail in the rows on failures."""
 ROLLOUTS: dict[str, Any] = {"candidates": None, "beam": 3, "depth": 3, "retry_delay": 0.0}
 """SLINVIT with rollouts: less deep, since each state costs four episodes."""
 
@@ -104,6 +107,25 @@ def rows_for(prior: str, make_model: Callable[[str], Any], tasks: list[Task], se
             yield summary_row(best, method="best_of_n", prior=prior, value="critic", note=note).model_dump()
 
 
+def failure_rows(prior: str, tasks: list[Task], seed: int) -> Iterator[dict[str, Any]]:
+    """SLINVIT while 30% of the calls fail at random: freely, and with 1/0.7 of each clean run's completions."""
+    for method, value in with_model():
+        if value not in {"rules", "rollouts"}:
+            continue
+        clean = run(method, tasks, blocksworld_model(prior), seed)
+        caps = [Budget(completions=math.ceil(completions(result) / (1 - FAILURE_RATE))) for result in clean]
+        for budgets, cap in ((None, "no cap"), (caps, f"each task at most 1/{1 - FAILURE_RATE:.1f} of its clean run")):
+            failing = blocksworld_model(prior, failure_rate=FAILURE_RATE, failure_seed=seed)
+            row = summary_row(
+                run(method, tasks, failing, seed, budgets),
+                method="slinvit, 30% of calls fail",
+                prior=prior,
+                value=value,
+            )
+            note = f"{row.llm_calls / sum(map(completions, clean)) * len(clean):.2f} x the clean completions; {cap}"
+            yield row.model_copy(update={"note": note}).model_dump()
+
+
 def completions(result: PlanResult | Exception) -> int:
     """What best-of-n may spend where this run came from: at least one completion."""
     return max(result.usage.llm_calls, 1) if isinstance(result, PlanResult) else 1
@@ -114,6 +136,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser(__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--problems", type=Path, help="a PlanBench list; default: 30 generated 6-step problems")
     arguments.add_argument("--priors", nargs="*", default=list(PRIORS), help="embedded models to compare")
+    arguments.add_argument("--failures", action="store_true", help="also with 30%% of the calls failing")
     options = arguments.parse_args(argv)
     tasks = (
         load_problem_list(options.problems)
@@ -135,6 +158,9 @@ def main(argv: list[str] | None = None) -> None:
     write_results(options.json, "blocksworld", settings, rows)
     for prior in [options.model] if options.model else options.priors:
         rows += rows_for(prior, named_model if options.model else blocksworld_model, tasks, options.seed)
+        write_results(options.json, "blocksworld", settings, rows)
+    if options.failures:
+        rows += failure_rows(options.priors[0], tasks, options.seed)
         write_results(options.json, "blocksworld", settings, rows)
     print_table(f"BlocksWorld, {len(tasks)} problems", rows, COLUMNS)
 

@@ -144,6 +144,15 @@ class Account:
         if self.env_steps is not None and self.env_steps <= 0:
             raise self.refuse("env_steps")
 
+    def left(self, what: str) -> float | None:
+        """What is left of a budget, by the name of its field; None is no bound."""
+        return {
+            "completions": self.completions,
+            "tokens": self.tokens,
+            "env_steps": self.env_steps,
+            "seconds": self.seconds_left(),
+        }[what]
+
     def seconds_left(self) -> float | None:
         """Time until the deadline; None where there is none."""
         return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
@@ -155,4 +164,4 @@ class Account:
     def refuse(self, what: str) -> BudgetExhaustedError:
         """Note that the budget of `what` has run out, and return the error that says so."""
         self.refused = self.refused or what
-        return BudgetExhaustedError(f"the budget of {what} has run out; raise Budget({what}=...) to go on")
+        return BudgetExhaustedError(what)

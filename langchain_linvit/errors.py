@@ -26,7 +26,14 @@ class ModelCallError(LinvitError, RuntimeError):
 
 
 class BudgetExhaustedError(LinvitError, RuntimeError):
-    """A call was refused since a budget has run out. The planner turns it into a best-so-far result."""
+    """A call was refused since a budget has run out. The planner turns it into a best-so-far result.
+
+    `what` names the field of `Budget`.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the budget of {what} has run out; raise Budget({what}=...) to go on")
+        self.what = what
 
 
 class EnvironmentContractError(LinvitError, AssertionError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -234,7 +235,7 @@ class CompletionScoringPrior(PolicyPrior):
             return []
         messages = situation.messages(self.templates.action)
         prefix = "\n\n".join(message.text for message in messages) + "\n\nAction:"
-        scores = await caller.score(self.llm, [f"{prefix} {action}" for action in actions], len(prefix))
+        scores = await caller.score(self.llm, [f"{prefix} {action}\n" for action in actions], len(prefix))
         best = max(scores)
         weights = {index: math.exp(score - best) for index, score in enumerate(scores)}
         scored = _normalised(actions, weights, "exact")
@@ -324,10 +325,10 @@ def _text_and_error(parsed: ParsedAction, answer: str) -> tuple[str, str | None]
 
 
 def _marked_tokens(tokens: Sequence[TokenLogprob]) -> Sequence[TokenLogprob]:
-    """The tokens from the last `Action:` or `Subgoal:` on: what a model thinks aloud before is not the proposal."""
+    """The tokens after the last `Action:` or `Subgoal:`: neither what is thought aloud before, nor the mark."""
     text = "".join(token.token for token in tokens)
-    start = max(text.rfind("Action:"), text.rfind("Subgoal:"))
-    end = 0
+    marks = [found.end() for found in re.finditer("Action:|Subgoal:", text)]
+    start, end = (marks[-1] if marks else 0), 0
     for index, token in enumerate(tokens):
         end += len(token.token)
         if end > start:

@@ -235,14 +235,24 @@ class RolloutValue(ValueEstimator):
     ) -> list[ValueEstimate]:
         """The mean outcome of the episodes from each leaf; episodes that failed or ran dry are left out."""
         del prepared
-        jobs = [(leaf, index) for leaf in leaves for index in range(self.rollouts)]
+        rollouts = self._affordable(leaves, caller)
+        jobs = [(leaf, index) for leaf in leaves for index in range(rollouts)]
         outcomes = await caller.gather(
             [lambda part, leaf=leaf, index=index: self._outcome(leaf, index, part) for leaf, index in jobs]  # type: ignore[misc]
         )
         return [
-            self._mean(outcomes[start : start + self.rollouts])
-            for start in range(0, len(outcomes), self.rollouts)
+            self._mean(outcomes[start : start + rollouts])
+            for start in range(0, len(outcomes), rollouts)
         ]  # fmt: skip
+
+    def _affordable(self, leaves: Sequence[Leaf], caller: Caller) -> int:
+        """Episodes per leaf: fewer where the budget would cut all of them short, but one at least."""
+        left = caller.account.completions
+        longest = sum(max(self._length(leaf), 1) for leaf in leaves)
+        return self.rollouts if left is None else min(self.rollouts, max(left // longest, 1))
+
+    def _length(self, leaf: Leaf) -> int:
+        return leaf.remaining if self.length is None else min(self.length, leaf.remaining)
 
     def _mean(self, outcomes: Sequence[float | ModelCallError | BudgetExhaustedError]) -> ValueEstimate:
         values = [outcome for outcome in outcomes if isinstance(outcome, float)]
@@ -265,7 +275,7 @@ class RolloutValue(ValueEstimator):
         if self.policy is None:
             raise InvalidSettingError("rollouts have no policy; pass RolloutValue(policy=...)")
         history = list(leaf.situation.history)
-        steps = leaf.remaining if self.length is None else min(self.length, leaf.remaining)
+        steps = self._length(leaf)
         rewards, solved = 0.0, None
         for t in range(steps):
             situation = Situation.of(environment, history)

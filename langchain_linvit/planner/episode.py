@@ -71,7 +71,7 @@ class EpisodeNodes:
         emit(
             "decision", decision=state["decision"], step=real["steps"], state=await self._state_text(state, run, caller)
         )
-        return {**update, **self.parts.advance(state, self.parts.view(self.parts.tree(state)), update)}
+        return {**update, **self.parts.advance(state, self.parts.view(self.parts.tree(state)), run, update)}
 
     async def _state_text(self, state: PlannerState, run: Run, caller: Caller) -> str:
         environment = await self.parts.live(state["nodes"][state["root"]], run, caller)
@@ -83,8 +83,8 @@ class EpisodeNodes:
         update: Update = {}
         try:
             update["prepared"] = await self.parts.value.prepare(Situation.of(environment, []), caller)
-        except BudgetExhaustedError:
-            pass
+        except BudgetExhaustedError as error:
+            update["exhausted"] = [error.what]
         except ModelCallError as failure:
             update["notes"] = [f"the value estimator could not prepare: {failure}"]
         return {**update, **spent(caller)}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from langchain_linvit.accounting import Account
+from langchain_linvit.accounting import Account, add_counts
 from langchain_linvit.calls import IO, Caller, Retry
 from langchain_linvit.environments.base import Environment
 from langchain_linvit.environments.imagined import ImaginedEnvironment
+from langchain_linvit.errors import BudgetExhaustedError
 from langchain_linvit.planner.runs import Run
 from langchain_linvit.planner.settings import PlannerSettings
 from langchain_linvit.planner.state import PlannerState
@@ -63,14 +64,25 @@ class PlannerParts:
             layerwise=settings.layerwise,
         )
 
-    def advance(self, state: PlannerState, view: View, update: Update | None = None) -> Update:
+    def advance(self, state: PlannerState, view: View, run: Run, update: Update | None = None) -> Update:
         """`phase` and `batch`: what comes next. A spent budget leaves only the best that is known to select."""
-        exhausted = state["exhausted"] or (update or {}).get("exhausted")
-        return {"phase": "select" if exhausted else view.phase, "batch": view.batch}
+        update = update or {}
+        gone = [*update.get("exhausted", []), *self.gone(state, run, len(view.batch), update.get("usage"))]
+        phase = "select" if gone or state["exhausted"] else view.phase
+        return {"phase": phase, "batch": view.batch, "exhausted": gone, "refused": None}
 
-    def account(self, state: PlannerState, run: Run) -> Account:
-        """What is left of the budget."""
-        budget, usage = self.settings.budget, state.get("usage") or {}
+    def gone(self, state: PlannerState, run: Run, units: int, counts: Mapping[str, Any] | None = None) -> list[str]:
+        """The budgets that refused a unit and no longer suffice for one call or step of `units` more.
+
+        Otherwise what was refused goes on, with a share of what other units have left.
+        """
+        account = self.account(state, run, counts)
+        lefts = {what: account.left(what) for what in dict.fromkeys(state["refused"])}
+        return [what for what, left in lefts.items() if left is not None and left < max(units, 1)]
+
+    def account(self, state: PlannerState, run: Run, counts: Mapping[str, Any] | None = None) -> Account:
+        """What is left of the budget, with `counts` spent beside what the state knows of."""
+        budget, usage = self.settings.budget, add_counts(state.get("usage") or {}, counts or {})
 
         def left(limit: int | None, *names: str) -> int | None:
             return None if limit is None else limit - sum(usage.get(name, 0) for name in names)
@@ -109,9 +121,13 @@ class PlannerParts:
 
 
 def spent(caller: Caller) -> Update:
-    """The counts of a unit, and the budget that refused it anything."""
-    refused = caller.account.refused
-    return {"usage": caller.account.spent, "exhausted": [refused] if refused else []}
+    """What a unit has spent."""
+    return {"usage": caller.account.spent}
+
+
+def refused(caller: Caller, error: BudgetExhaustedError) -> Update:
+    """What a unit has spent that its share cut short."""
+    return {"usage": caller.account.spent, "refused": [error.what]}
 
 
 def share_account(share: dict[str, Any]) -> Account:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from langchain_linvit.calls import Caller, ModelEnvironment, derive_seed
 from langchain_linvit.environments.base import Environment, Transition
 from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
-from langchain_linvit.planner.parts import PlannerParts, Update, spent
+from langchain_linvit.planner.parts import PlannerParts, Update, refused, spent
 from langchain_linvit.planner.records import (
     clipped,
     dead_node,
@@ -44,8 +44,8 @@ class SearchNodes:
         notes: list[str] = []
         try:
             proposals = await self.parts.prior.propose(situation, candidates, caller, path=[node["id"]])
-        except BudgetExhaustedError:
-            return spent(caller)
+        except BudgetExhaustedError as error:
+            return refused(caller, error)
         except ModelCallError as failure:
             proposals, notes = [], [f"no proposals at step {node['used']}: {failure}"]
         data = [proposal_data(proposal) for proposal in proposals]
@@ -58,24 +58,28 @@ class SearchNodes:
     async def simulate(self, state: PlannerState, run: Run, caller: Caller) -> Update:
         """Carry every candidate out in a fork of its parent's environment; the join of the proposals."""
         waiting = [node_id for node_id in state["batch"] if node_id in state["proposals"]]
-        if self.parts.prior.level == "subgoal" and not state["exhausted"] and uncarried(state, waiting):
-            return {"phase": "carry_out", "batch": waiting}
+        subgoals = uncarried(state, waiting) if self.parts.prior.level == "subgoal" else []
+        gone = self.parts.gone(state, run, len(subgoals))
+        if subgoals and not gone:
+            return {"phase": "carry_out", "batch": waiting, "refused": None}
         nodes: dict[str, Node] = {}
         children: dict[str, list[str]] = {}
         for parent_id in waiting:
             made = await self._children(state, parent_id, run, caller)
             if made is None:  # the budget ran out within this parent's candidates
+                gone.append(caller.account.refused or "completions")
                 break
             nodes.update({node["id"]: node for node in made})
             children[parent_id] = [node["id"] for node in made]
         update: Update = {"nodes": nodes, "children": children, "proposals": None, "carried": None, **spent(caller)}
+        update["exhausted"] = gone
         update["seen"] = {node["key"]: True for node in nodes.values() if node["error"] is None}
         view = self.parts.view(self.parts.tree(state, update))
         linked = sum(view.status.get(node_id) == "linked" for node_id in nodes)
         if linked:
             update["usage"] = {**update["usage"], "value_cache_hits": linked}
         emit("simulated", nodes=[shown(node) for node in nodes.values()])
-        return {**update, **self.parts.advance(state, view, update)}
+        return {**update, **self.parts.advance(state, view, run, update)}
 
     async def _children(self, state: PlannerState, parent_id: str, run: Run, caller: Caller) -> list[Node] | None:
         """The children that a node's proposals lead to; None where the budget doesn't reach for all of them."""
@@ -123,9 +127,9 @@ class SearchNodes:
         most = min(self.parts.settings.actions_per_subgoal, unit["horizon"] - parent["used"])
         try:
             node = await self._pursue(pending, fork, unit["history"][parent["id"]], most, caller)
-        except BudgetExhaustedError:
+        except BudgetExhaustedError as error:
             fork.close()
-            return spent(caller)
+            return refused(caller, error)
         if node["error"] is None:
             run.live[node["id"]] = fork
         else:
@@ -166,8 +170,8 @@ class SearchNodes:
         leaves = [await self._leaf(node, unit, run, caller) for node in nodes]
         try:
             estimates = await value.estimate(leaves, caller, unit["prepared"])
-        except BudgetExhaustedError:
-            return spent(caller)
+        except BudgetExhaustedError as error:
+            return refused(caller, error)
         except ModelCallError as failure:
             failed = {"value": 0.0, "source": value.name, "detail": "", "error": str(failure)}
             values = {self.parts.value_key(node, unit["horizon"]): failed for node in nodes}
@@ -201,17 +205,17 @@ class SearchNodes:
         del caller
         settings, tree = self.parts.settings, self.parts.tree(state)
         view = self.parts.view(tree)
-        update = self.parts.advance(state, view)
+        update = self.parts.advance(state, view, run)
         if update["phase"] != "select":
             return update
         seed = derive_seed(settings.seed, state["root"], "select")
         branch = select_branch(tree, view, selection=settings.selection, kl_coef=settings.kl_coef, seed=seed)
         if not branch:
-            return {"phase": "end", "batch": []}
-        if settings.commit == "first" and not state["exhausted"]:
+            return {**update, "phase": "end", "batch": []}
+        if settings.commit == "first" and not (state["exhausted"] or update["exhausted"]):
             branch = branch[:1]
         emit("selected", decision=state["decision"], branch=[shown(tree.nodes[node_id]) for node_id in branch])
-        return {"phase": "act", "batch": branch, "intent": {"branch": branch, "token": run.token}}
+        return {**update, "phase": "act", "batch": branch, "intent": {"branch": branch, "token": run.token}}
 
 
 def uncarried(state: PlannerState, parents: list[str]) -> list[list[Node]]:

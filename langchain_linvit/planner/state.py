@@ -28,6 +28,11 @@ def merge_or_clear(left: Mapping[str, T], right: Mapping[str, T] | None) -> dict
     return {} if right is None else {**left, **right}
 
 
+def add_or_clear(left: list[str], right: list[str] | None) -> list[str]:
+    """Both lists in a row; None empties the channel."""
+    return [] if right is None else left + right
+
+
 class PlannerInput(TypedDict):
     """What the planner is invoked with: a task, or messages whose last human one is the task."""
 
@@ -89,6 +94,7 @@ class PlannerState(TypedDict):
     provenance: Annotated[dict[str, int], add_counts]
     usage: Annotated[dict[str, Any], add_counts]
     notes: Annotated[list[str], operator.add]
+    refused: Annotated[list[str], add_or_clear]
     exhausted: Annotated[list[str], operator.add]
     phase: str
     batch: list[str]
@@ -109,6 +115,7 @@ class UnitInput(TypedDict):
 CLEARED: dict[str, Any] = {
     **{name: Overwrite({}) for name in ("children", "values", "proposals", "carried", "seen", "provenance", "usage")},
     **{name: Overwrite([]) for name in ("committed", "explored", "notes", "exhausted")},
+    "refused": None,
     "prepared": {},
     "intent": {},
 }
