@@ -102,11 +102,12 @@ class SyncIO:
         return call()
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The results of all bodies, run in threads, in their order."""
+        """The results of all bodies, run in threads, in order; the first failure is raised once all have ended."""
         if len(bodies) < 2:
             return [drive(body()) for body in bodies]
         with ThreadPoolExecutor(min(len(bodies), self._max_concurrency), "linvit") as pool:
-            return list(pool.map(lambda context, body: context.run(lambda: drive(body())), _contexts(bodies), bodies))
+            futures = [pool.submit(copy_context().run, lambda body=body: drive(body())) for body in bodies]
+        return [future.result() for future in futures]
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -131,7 +132,7 @@ class AsyncIO:
         return call() if environment.concurrency == "inline" else await asyncio.to_thread(call)
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The results of all bodies, run at once, in their order; the first failure is raised once all have ended."""
+        """The results of all bodies, run at once, in order; the first failure is raised once all have ended."""
         results = await asyncio.gather(*(body() for body in bodies), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -156,10 +157,6 @@ def _abandonable(call: Callable[[], T], seconds: float) -> T:
 
     threading.Thread(target=run, name="linvit-call", daemon=True).start()
     return future.result(seconds)
-
-
-def _contexts(bodies: Sequence[object]) -> list[Any]:
-    return [copy_context() for _ in bodies]
 
 
 @dataclass(frozen=True, slots=True)

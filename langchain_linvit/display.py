@@ -137,5 +137,5 @@ def usage_view(result: PlanResult) -> RenderableType:
         ("seconds", f"{usage.seconds:.2f}"),
     ]
     for name, text in rows:
-        table.add_row(name, plain(text))
+        table.add_row(name, Text(plain(text)))
     return table

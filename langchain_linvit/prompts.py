@@ -27,6 +27,9 @@ RequestKind = Literal[
 _HEADING = re.compile(r"^## Request: (.+?)\s*$", re.MULTILINE)
 
 
+_STATE_MARK = re.compile(r"</?state>")
+
+
 def block(name: str, text: str) -> str:
     """`text` in a marked block, e.g. `block("state", ...)` gives `<state>...</state>`."""
     return f"<{name}>\n{text}\n</{name}>"
@@ -187,11 +190,15 @@ class Situation:
         )
 
     def messages(self, template: ChatPromptTemplate, **variables: str) -> list[BaseMessage]:
-        """The prompt that `template` makes of this situation."""
+        """The prompt that `template` makes of this situation.
+
+        What a model wrote before (`variables`) comes after the state, and must not pass for one: the marks of
+        state blocks are taken out of it.
+        """
         return template.format_messages(
             description=self.description,
             goal=self.goal,
             history=history_text(self.history),
             state=self.state,
-            **variables,
+            **{name: _STATE_MARK.sub("", text) for name, text in variables.items()},
         )

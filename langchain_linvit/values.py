@@ -276,7 +276,7 @@ class RolloutValue(ValueEstimator):
             raise InvalidSettingError("rollouts have no policy; pass RolloutValue(policy=...)")
         history = list(leaf.situation.history)
         steps = self._length(leaf)
-        rewards, solved = 0.0, None
+        rewards, solved = 0.0, environment.solved
         for t in range(steps):
             situation = Situation.of(environment, history)
             parsed = await self.policy.act(situation, None, caller, path=[leaf.id, index, t])
@@ -293,7 +293,7 @@ class RolloutValue(ValueEstimator):
                 break
         if self.oracle:
             return (await caller.io.run(environment, environment.evaluate)).score
-        if solved is None and not rewards and self.critic is not None and steps:
+        if solved is None and not rewards and self.critic is not None:
             end = Situation.of(environment, history)
             return (await self.critic.judge(end, caller, path=[leaf.id, index, "end"])).value
         return min(max(rewards, 0.0), 1.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from langchain_linvit.calls import Caller, ModelEnvironment
-from langchain_linvit.environments.base import Environment, Snapshot, Task, Transition, shorten
+from langchain_linvit.environments.base import Environment, Outcome, Snapshot, Task, Transition, shorten
 from langchain_linvit.errors import EnvironmentStateError, InvalidTaskError
 from langchain_linvit.models.sampling import SamplingModel
 from langchain_linvit.prompts import DEFAULT_TEMPLATES, PromptTemplates, Situation
@@ -78,8 +78,8 @@ class ImaginedEnvironment(ModelEnvironment):
 
     async def model_step(self, action: str, caller: Caller) -> Transition:
         """Ask the model what `action` brings about; an unreadable answer is an error, and changes nothing."""
-        action = shorten(action, 500)
-        messages = self._situation.messages(self._templates.imagine, action=action)
+        situation, action = self._started(), shorten(action, 500)
+        messages = situation.messages(self._templates.imagine, action=action)
         path = ["imagine", self._digest(), action, self._steps]
         answer = (await caller.complete(self._model, messages, path=path))[0].text
         imagined = parse_imagined(answer)
@@ -87,20 +87,20 @@ class ImaginedEnvironment(ModelEnvironment):
             return Transition("", error=f"the imagined outcome can't be read: {shorten(answer, 120)!r}")
         if not imagined.possible:
             return Transition("", error=imagined.observation or "not possible here")
-        history = [*self._situation.history, (action, imagined.observation)]
-        self._situation = replace(self._situation, state=imagined.state, history=history)
+        history = [*situation.history, (action, imagined.observation)]
+        self._situation = replace(situation, state=imagined.state, history=history)
         self._steps += 1
         self._is_solved = imagined.solved
         return Transition(imagined.observation, done=imagined.solved, solved=imagined.solved)
 
     def state_text(self) -> str:
         """The state as the model imagined it."""
-        return self._situation.state
+        return self._started().state
 
     @property
     def goal(self) -> str:
         """What is to be reached."""
-        return self._situation.goal
+        return self._started().goal
 
     @property
     def solved(self) -> bool | None:
@@ -115,7 +115,7 @@ class ImaginedEnvironment(ModelEnvironment):
 
     def snapshot(self) -> Snapshot:
         """The texts that make up the state."""
-        situation = self._situation
+        situation = self._started()
         return {
             "imagined": {
                 "description": self.description,
@@ -125,43 +125,65 @@ class ImaginedEnvironment(ModelEnvironment):
                 "steps": self._steps,
                 "solved": self._is_solved,
             },
-            "task": self._task.model_dump() if self._task else None,
+            "task": self.task.model_dump(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take over the texts of a snapshot."""
-        texts = snapshot.get("imagined")
-        if texts is None:
-            raise EnvironmentStateError("not a snapshot of an ImaginedEnvironment: it needs 'imagined'")
-        self.description = texts["description"]
-        history = [(action, observation) for action, observation in texts["history"]]
-        self._situation = Situation(self.description, texts["goal"], texts["state"], history)
-        self._steps, self._is_solved = texts["steps"], texts["solved"]
-        self._task = Task.model_validate(snapshot["task"]) if snapshot["task"] else None
+        """Take over the texts of a snapshot.
+
+        Raises:
+            EnvironmentStateError: The snapshot is not one of an imagined world.
+        """
+        try:
+            task, texts = Task.model_validate(snapshot["task"]), snapshot["imagined"]
+            history = [(action, observation) for action, observation in texts["history"]]
+            situation = Situation(texts["description"], texts["goal"], texts["state"], history)
+            self._steps, self._is_solved = texts["steps"], texts["solved"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EnvironmentStateError(
+                "not a snapshot of an ImaginedEnvironment: it needs a valid 'task' and 'imagined'"
+            ) from error
+        self._task, self._situation, self.description = task, situation, situation.description
+
+    def evaluate(self) -> Outcome:
+        """Whether the model imagines that the goal is reached; no benchmark's verdict."""
+        solved = bool(self._is_solved)
+        return Outcome(success=solved, score=float(solved), info={"imagined": True})
 
     def state_key(self) -> str:
         """A digest of the imagined state, whatever the case and the spaces."""
         return self._digest()
+
+    def _started(self) -> Situation:
+        """The current situation; `EnvironmentStateError` where nothing was reset or restored yet."""
+        if self._task is None:
+            raise EnvironmentStateError("an imagined world has no state yet: call reset(task) first")
+        return self._situation
 
     def _digest(self) -> str:
         text = " ".join(self._situation.state.lower().split())
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-_FLAG = re.compile(r"^\W*(possible|solved)\W*:\s*\W*(yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
-_OBSERVATION = re.compile(r"^\W*observation\W*:\s*(.*?)(?=^\W*state\W*:|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
-_STATE = re.compile(r"^\W*state\W*:\s*(.+)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_FLAG = re.compile(
+    r"^[^\w\n]{0,9}(possible|solved)[^\w\n:]{0,9}:[^\w\n]{0,9}(yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE
+)
+_OBSERVATION = re.compile(r"^[^\w\n]{0,9}observation[^\w\n:]{0,9}:[*_]*", re.IGNORECASE | re.MULTILINE)
+_STATE = re.compile(r"^[^\w\n]{0,9}state[^\w\n:]{0,9}:[*_]*", re.IGNORECASE | re.MULTILINE)
 
 
 def parse_imagined(text: str) -> Imagined | None:
     """A model's prediction; None where the answer has no state and doesn't call the action impossible."""
-    flags = {name.lower(): value.lower() in {"yes", "true"} for name, value in _FLAG.findall(text)}
-    observation, state = _OBSERVATION.search(text), _STATE.search(text)
+    observed = _OBSERVATION.search(text)
+    reached = _STATE.search(text, observed.end() if observed else 0)
+    observation = text[observed.end() : reached.start() if reached else None] if observed else ""
+    state = text[reached.end() :].strip() if reached else ""
+    flags: dict[str, bool] = {}
+    for name, value in _FLAG.findall(text):  # the first of each: a later one may be part of the state
+        flags.setdefault(name.lower(), value.lower() in {"yes", "true"})
     possible = flags.get("possible", True)
-    if state is None and possible:
+    if possible and not state:
         return None
-    return Imagined(_cut(observation), _cut(state), possible, flags.get("solved", False))
-
-
-def _cut(found: re.Match[str] | None) -> str:
-    return found[1].strip()[:MAX_IMAGINED] if found else ""
+    return Imagined(
+        observation.strip()[:MAX_IMAGINED], state[:MAX_IMAGINED], possible, possible and flags.get("solved", False)
+    )

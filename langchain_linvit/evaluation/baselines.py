@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from langchain_linvit.calls import Caller
 from langchain_linvit.environments.base import Environment
 from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, ModelCallError
 from langchain_linvit.evaluation.method import Episode, EpisodeMethod, commit
 from langchain_linvit.priors import ChatPrior
 from langchain_linvit.prompts import Situation
-from langchain_linvit.values import Leaf
+from langchain_linvit.values import FunctionValue, Leaf
 
 MAX_FAILURES = 3
 """Attempts whose model failed for good, after which best-of-n stops trying."""
@@ -35,7 +34,8 @@ class Greedy(EpisodeMethod):
             situation = Situation.of(episode.environment, episode.history)
             try:
                 parsed = await prior.act(situation, None, episode.caller, path=["greedy", len(episode.steps)])
-            except ModelCallError:
+            except ModelCallError as failure:
+                episode.notes.append(str(failure))
                 return
             await episode.act(parsed)
 
@@ -82,7 +82,8 @@ class BestOfN(EpisodeMethod):
             for index in count() if self._n is None else range(self._n):
                 try:
                     attempt = await self._attempt(episode, prior, value, prepared, index)
-                except ModelCallError:
+                except ModelCallError as failure:
+                    episode.notes.append(str(failure))
                     failures += 1
                     if failures == MAX_FAILURES:
                         break
@@ -91,8 +92,10 @@ class BestOfN(EpisodeMethod):
                     best = attempt
                 if attempt.solved:
                     break
-        except (BudgetExhaustedError, ModelCallError):
+        except BudgetExhaustedError:
             pass  # the best so far is carried out
+        except ModelCallError as failure:
+            episode.notes.append(str(failure))
         if best is not None:
             await commit(episode, best.actions)
 
@@ -147,19 +150,19 @@ class BreadthFirst(EpisodeMethod):
     async def run(self, episode: Episode, model: Any) -> None:
         """Expand state after state, each once, and carry out the first plan that solves the task."""
         del model
-        caller = episode.caller
-        queue: deque[tuple[Environment, list[str]]] = deque([(await caller.fork(episode.environment), [])])
-        episode.seen.add(episode.environment.state_key() or "")
+        with ExitStack() as opened:
+            plan = await self._search(episode, opened)
+        await commit(episode, plan)
+
+    async def _search(self, episode: Episode, opened: ExitStack) -> list[str]:
+        queue = deque([await _start(episode, opened)])
         while queue and len(episode.seen) < self._max_states:
-            parent, actions = queue.popleft()
-            for child, plan in await _children(parent, actions, caller):
-                key = child.state_key() or " / ".join(plan)
-                if child.solved:
-                    return await commit(episode, plan)
-                if key not in episode.seen and len(plan) < episode.horizon:
-                    episode.seen.add(key)
-                    queue.append((child, plan))
-        return None
+            for child in await _children(queue.popleft(), episode, opened):
+                if child.environment.solved:
+                    return child.plan
+                if len(child.plan) < episode.horizon:
+                    queue.append(child)
+        return []
 
 
 class BeamSearch(EpisodeMethod):
@@ -176,6 +179,8 @@ class BeamSearch(EpisodeMethod):
     def __init__(self, environment: Any, *, beam: int = 3, **options: Any) -> None:
         super().__init__(environment, **options)
         self._beam = beam
+        if not isinstance(self._value, FunctionValue):
+            raise InvalidSettingError("beam search needs value=..., a function of (state_text, goal)")
 
     def value_name(self) -> str:
         """The function that ranks states."""
@@ -184,37 +189,64 @@ class BeamSearch(EpisodeMethod):
     async def run(self, episode: Episode, model: Any) -> None:
         """Layer by layer, the best `beam` states of each; the best end is carried out."""
         del model
-        caller = episode.caller
-        layer: list[tuple[Environment, list[str]]] = [(await caller.fork(episode.environment), [])]
-        episode.seen.add(episode.environment.state_key() or "")
-        best: tuple[float, list[str]] = (-1.0, [])
-        for _ in range(episode.horizon):
-            fresh: list[tuple[float, Environment, list[str]]] = []
-            for parent, actions in layer:
-                for child, plan in await _children(parent, actions, caller):
-                    if child.solved:
-                        return await commit(episode, plan)
-                    key = child.state_key() or " / ".join(plan)
-                    if key not in episode.seen:
-                        episode.seen.add(key)
-                        fresh.append((await self._rate(child, plan, episode), child, plan))
-            fresh.sort(key=lambda item: -item[0])
-            layer = [(child, plan) for _, child, plan in fresh[: self._beam]]
-            if fresh and fresh[0][0] > best[0]:
-                best = (fresh[0][0], fresh[0][2])
-        return await commit(episode, best[1])
+        with ExitStack() as opened:
+            plan = await self._search(episode, opened)
+        await commit(episode, plan)
 
-    async def _rate(self, child: Environment, plan: list[str], episode: Episode) -> float:
-        leaf = Leaf(" / ".join(plan), Situation.of(child, []), child, episode.horizon - len(plan))
+    async def _search(self, episode: Episode, opened: ExitStack) -> list[str]:
+        layer = [await _start(episode, opened)]
+        best: tuple[float, list[str]] = (-1.0, [])
+        try:
+            for _ in range(episode.horizon):
+                fresh: list[tuple[float, _Reached]] = []
+                for parent in layer:
+                    for child in await _children(parent, episode, opened):
+                        if child.environment.solved:
+                            return child.plan
+                        fresh.append((await self._rate(child, episode), child))
+                fresh.sort(key=lambda item: -item[0])
+                layer = [child for _, child in fresh[: self._beam]]
+                if fresh and fresh[0][0] > best[0]:
+                    best = (fresh[0][0], layer[0].plan)
+        except BudgetExhaustedError:
+            pass  # the best so far is carried out
+        return best[1]
+
+    async def _rate(self, child: _Reached, episode: Episode) -> float:
+        situation, left = Situation.of(child.environment, []), episode.horizon - len(child.plan)
+        leaf = Leaf(" / ".join(child.plan), situation, child.environment, left)
         return (await self._value.estimate([leaf], episode.caller, {}))[0].value
 
 
-async def _children(parent: Environment, actions: list[str], caller: Caller) -> list[tuple[Environment, list[str]]]:
-    """Every state that one action leads to, with the plan that leads there."""
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """A state of a search without a model, and the actions that lead there."""
+
+    environment: Environment
+    plan: list[str]
+
+
+async def _start(episode: Episode, opened: ExitStack) -> _Reached:
+    episode.seen.add(episode.environment.state_key() or "")
+    return _Reached(opened.enter_context(closing(await episode.caller.fork(episode.environment))), [])
+
+
+async def _children(parent: _Reached, episode: Episode, opened: ExitStack) -> list[_Reached]:
+    """The states that one action leads to: new ones, unless the episode is over there without success."""
+    actions = parent.environment.admissible_actions()
+    if actions is None:
+        raise InvalidSettingError("a search without a model needs an environment that lists its admissible actions")
     children = []
-    for action in parent.admissible_actions() or ():
-        child = await caller.fork(parent)
-        transition = await caller.step(child, action)
-        if transition.error is None:
-            children.append((child, [*actions, action]))
+    for action in actions:
+        with ExitStack() as unless_kept:
+            fork = unless_kept.enter_context(closing(await episode.caller.fork(parent.environment)))
+            transition = await episode.caller.step(fork, action)
+            plan = [*parent.plan, action]
+            key = fork.state_key() or " / ".join(plan)
+            if transition.error is not None or key in episode.seen:
+                continue
+            episode.seen.add(key)
+            if fork.solved or not transition.done:
+                opened.push(unless_kept.pop_all())
+                children.append(_Reached(fork, plan))
     return children

@@ -85,6 +85,7 @@ class Episode:
         steps: The same for the result.
         last: The last transition.
         seen: Keys of the states that were simulated.
+        notes: What went wrong on the way.
     """
 
     environment: Environment
@@ -94,6 +95,7 @@ class Episode:
     steps: list[PlanStep] = field(default_factory=list)
     last: Transition = field(default_factory=lambda: Transition(""))
     seen: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def over(self) -> bool:
@@ -123,6 +125,8 @@ class Episode:
             return ("done", "the episode is over") if self.environment.solved is None else ("failed", "not solved")
         if self.caller.account.refused:
             return "budget_exhausted", f"the budget of {self.caller.account.refused} ran out"
+        if self.notes and len(self.steps) < self.horizon:
+            return "no_candidates", "; ".join(self.notes[-2:])
         return "horizon", f"not solved within {self.horizon} steps"
 
 
@@ -191,6 +195,7 @@ class EpisodeMethod(Method):
             unique_states=len(episode.seen),
             value=self.value_name(),
             budget_exhausted=episode.caller.account.refused,
+            notes=list(dict.fromkeys(episode.notes)),
         )
 
     def value_name(self) -> str:

@@ -92,12 +92,14 @@ class EpisodeNodes:
     async def act(self, state: PlannerState, run: Run, caller: Caller) -> Update:
         """Carry the chosen branch out in the real environment, and keep the part of the tree below it."""
         real = await self._real(state, run, caller)
-        happened = self._already_happened(state, run, real)
+        happened = self._happened(state, run, real)
         records: list[StepRecord] = []
         node, last = state["nodes"][state["root"]], Transition("")
-        for node_id in state["intent"]["branch"]:
+        for index, node_id in enumerate(state["intent"]["branch"], 1):
             node = state["nodes"][node_id]
-            last = await self._carry_out(node, real, happened, state, caller, records)
+            last = await self._carry_out(node, real, index <= happened, state, caller, records)
+            if index < happened:
+                continue
             diverged = last.error is not None or state_key(real, node_id) != node["key"]
             if diverged or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
@@ -110,22 +112,28 @@ class EpisodeNodes:
             await caller.io.run(real, lambda: real.restore(state["real"]["snapshot"]))
         return run.real
 
-    def _already_happened(self, state: PlannerState, run: Run, real: Environment) -> bool:
-        """After a crash, on an environment that outlives it: whether the act was done before; asks if unclear."""
+    def _happened(self, state: PlannerState, run: Run, real: Environment) -> int:
+        """After a crash, on an environment that outlives it: how many nodes of the branch were carried out before.
+
+        The state tells, where it is one that the branch leads through; else a person is asked.
+        """
         intent = state["intent"]
         if not real.persistent or intent["token"] == run.token:
-            return False
+            return 0
         key = real.state_key()
-        if key is not None:
-            return digest(key) != state["real"]["key"]
+        foreseen = [state["real"]["key"], *(state["nodes"][node_id]["key"] for node_id in intent["branch"])]
         actions = [action for node_id in intent["branch"] for action, _ in state["nodes"][node_id]["steps"]]
+        if key is not None and foreseen.count(digest(key)) == 1:
+            return foreseen.index(digest(key))
+        if key is not None and len(actions) == 1 and digest(key) != foreseen[0]:
+            return 1
         answer = interrupt(
             {
                 "question": "The program stopped while it acted. Was this carried out already? Resume with yes or no.",
                 "actions": actions,
             }
         )
-        return str(answer).strip().lower() in {"yes", "true"}
+        return len(intent["branch"]) if str(answer).strip().lower() in {"yes", "true"} else 0
 
     async def _carry_out(
         self, node: Node, real: Environment, happened: bool, state: PlannerState, caller: Caller,
@@ -142,7 +150,8 @@ class EpisodeNodes:
             observation = clipped(last.error or last.observation)
             records.append(step_record(node, action, last, observation, value, state["decision"]))
             emit("acted", action=action, observation=observation, error=last.error, solved=last.solved)
-            if last.error or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
+            over = last.error or (last.done and not happened)
+            if over or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
         return last
 

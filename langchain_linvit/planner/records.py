@@ -13,6 +13,8 @@ from langchain_linvit.planner.state import StepRecord
 from langchain_linvit.planner.tree import Node
 from langchain_linvit.priors import Proposal
 
+MIN_LOG_PROB = -1e6
+"""What a prior's log-probability counts at least: minus infinity is no JSON, and leaves nothing to compare."""
 MAX_OBSERVATION = 4_000
 """Characters of an observation that the state keeps."""
 
@@ -69,7 +71,7 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
     """A proposal as the state keeps it."""
     return {
         "text": proposal.text,
-        "log_prob": proposal.log_prob,
+        "log_prob": max(proposal.log_prob, MIN_LOG_PROB),
         "provenance": proposal.provenance,
         "error": proposal.error,
     }

@@ -38,19 +38,21 @@ def candidate_ends(tree: Tree, view: View) -> list[str]:
         return view.leaves
     reached = [node_id for layer in view.layers for node_id in layer]
     live = [node_id for node_id in reached if view.status[node_id] in {"open", "kept", "pruned"}]
-    valued = [node_id for node_id in live if tree.value(tree.nodes[node_id]) is not None]
+    hopeful = [node_id for node_id in live if not tree.has_failed(tree.nodes[node_id])]
+    valued = [node_id for node_id in hopeful if tree.value(tree.nodes[node_id]) is not None]
     linked = [node_id for node_id in reached if view.status[node_id] == "linked"]
     dead = [node_id for node_id in reached if view.status[node_id] == "dead"]
-    return next((group for group in (valued, live, linked, dead[:1] and _best_dead(view, dead)) if group), [])
+    return next((group for group in (valued, hopeful, linked, live, _best_dead(view, dead)) if group), [])
 
 
 def _best_dead(view: View, dead: Sequence[str]) -> list[str]:
-    return [max(dead, key=lambda node_id: view.cumulative[node_id])]
+    return [max(dead, key=lambda node_id: view.cumulative[node_id])] if dead else []
 
 
 def soft_values(tree: Tree, view: View, kl_coef: float) -> dict[str, float]:
     """Regularised values of every live node, backed up from the leaves: `V = soft_value(r + V, p, kl_coef)`."""
     values: dict[str, float] = {}
+    ends = {*view.leaves, *(node_id for node_id, status in view.status.items() if status == "pruned")}
     for layer in reversed([[tree.root], *view.layers]):
         for node_id in layer:
             children = _live_children(tree, values, node_id)
@@ -58,7 +60,7 @@ def soft_values(tree: Tree, view: View, kl_coef: float) -> dict[str, float]:
             if children:
                 q, p = _backup_terms(tree, view, values, children)
                 values[node_id] = float(soft_value(q, p, kl_coef))
-            elif own is not None and view.status.get(node_id) in {"kept", "pruned"}:
+            elif own is not None and node_id in ends:
                 values[node_id] = own
         for node_id in layer:
             target = view.links.get(node_id)

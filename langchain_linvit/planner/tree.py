@@ -78,10 +78,14 @@ class Tree:
         """V of a node as far as it is known: 1 where solved, 0 where plainly failed, else the estimate."""
         if node["solved"]:
             return 1.0
-        if node["done"] and node["solved"] is False:
+        if self.has_failed(node):
             return 0.0
         estimate = self.values.get(self.value_key(node))
         return None if estimate is None else estimate["value"]
+
+    def has_failed(self, node: Node) -> bool:
+        """Whether the episode is over there and plainly not solved."""
+        return node["done"] and node["solved"] is False
 
     def is_terminal(self, node: Node) -> bool:
         """Whether nothing can follow: the episode is over, or its steps are used up."""
@@ -210,9 +214,12 @@ def _score_children(tree: Tree, view: View, parents: Sequence[str], kl_coef: flo
 
 
 def _link_equal_states(tree: Tree, view: View, children: Sequence[str], seen: dict[str, str]) -> list[str]:
-    """The live children whose state is new to the search; of equal ones the best partial score is kept."""
+    """The live children whose state is new to the search; of equal ones the best partial score is kept.
+
+    Ties are those of `rank`: the higher prior, the shorter branch, then the first proposed.
+    """
     live = [child for child in children if view.status[child] == "open"]
-    for child in sorted(live, key=lambda n: -view.partial[n]):
+    for child in sorted(live, key=lambda n: (-view.partial[n], -view.cumulative[n], tree.nodes[n]["used"])):
         first = seen.setdefault(tree.nodes[child]["key"], child)
         if first != child:
             view.status[child] = "linked"
@@ -257,4 +264,6 @@ def log_sum_exp(values: Sequence[float]) -> float:
     if not values:
         return -math.inf
     top = max(values)
+    if top == -math.inf:
+        return top
     return top + math.log(sum(math.exp(value - top) for value in values))

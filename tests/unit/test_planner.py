@@ -7,6 +7,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command
 from worlds import Corridor, CountedCorridor, closeness, walker, walker_model
 
 from langchain_linvit.accounting import Budget
@@ -311,7 +312,8 @@ class Device(Corridor):
     def fork(self):
         clone = Corridor()
         clone.reset(self.task)
-        clone.position = Device.position_now
+        for _ in range(Device.position_now):
+            clone.step("go right")
         return clone
 
 
@@ -383,3 +385,62 @@ def test_a_result_is_plain_json_and_back():
 
 def test_the_policy_reads_only_the_prompt():
     assert walker([HumanMessage("hello")], [])["Action: go right"] == 0.4
+
+
+@pytest.mark.parametrize("acted", [0, 1, 2])
+def test_a_branch_is_taken_up_where_a_crash_left_it(acted):
+    class Crash(Exception):
+        pass
+
+    class Crashing(Device):
+        left = acted
+        crashed = False
+
+        def step(self, action):
+            if not Crashing.crashed and Crashing.left == 0:
+                Crashing.crashed = True
+                raise Crash
+            Crashing.left -= 1
+            transition = super().step(action)
+            if not Crashing.crashed and acted == 2 and Crashing.left == 0:
+                Crashing.crashed = True
+                raise Crash
+            return transition
+
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "one"}}
+    planner = create_slinvit_planner(
+        walker_model(), Crashing, value=closeness, checkpointer=saver, candidates=None, commit="branch", **FAST
+    )
+    with pytest.raises(Crash):
+        planner.invoke({"task": "reach 4"}, config)
+    result = planner.invoke(None, config)["result"]
+    assert Device.position_now == 4
+    assert result.plan == ["go right"] * 4
+
+
+@pytest.mark.parametrize(("answer", "reached"), [("no", 2), ("yes", 3)])
+def test_a_person_is_asked_where_the_state_does_not_tell(answer, reached):
+    class Silent(Device):
+        crash = True
+
+        def state_key(self):
+            return None
+
+        def step(self, action):
+            if Silent.crash:
+                Silent.crash = False
+                raise ConnectionError
+            return super().step(action)
+
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "one"}}
+    planner = create_slinvit_planner(
+        walker_model(), Silent, value=closeness, checkpointer=saver, candidates=None, depth=1, horizon=reached, **FAST
+    )
+    with pytest.raises(ConnectionError):
+        planner.invoke({"task": "reach 2"}, config)
+    [asked] = planner.invoke(None, config)["__interrupt__"]
+    assert asked.value["actions"] == ["go right"]
+    assert Device.position_now == 0
+    result = planner.invoke(Command(resume=answer), config)["result"]
+    assert Device.position_now == 2
+    assert len(result.trajectory) == reached
