@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 _TOLERANCE = 1e-6
 """How far from 1 the sum of a row of probabilities may be."""
 
+_DIRECT = 1e3
+"""Temperatures up to which `lam * log(sum)` loses less than 1e-12 to rounding; above it takes care."""
+
 
 def soft_value(q: ArrayLike, p: ArrayLike, lam: float) -> Floats:
     """The regularised value of every state: `max_pi <pi, q> - lam * KL(pi || p)`.
@@ -69,17 +72,16 @@ def kl_divergence(pi: ArrayLike, p: ArrayLike) -> Floats:
 
 def soft_value_unchecked(q: Floats, p: Floats, lam: float) -> Floats:
     """`soft_value` for inner loops: arrays of equal shape, valid, not checked again."""
+    if lam <= _DIRECT:
+        return soft_backup_unchecked(q, p, lam)[0]
     best = _support_maximum(q, p)
-    if lam == 0:
-        return best
-    finite = np.where(p > 0, np.maximum(q, np.finfo(float).min), 0.0)
-    mean = np.asarray((p * finite).sum(axis=-1))
+    mean = np.asarray((p * np.where(p > 0, np.maximum(q, np.finfo(float).min), 0.0)).sum(axis=-1))
     if np.isinf(lam):
         return mean
     # sum p exp(x) = 1 + sum p expm1(x): exact where lam dwarfs the differences, and the direct
     # logarithm where one rare action holds nearly all of the weight.
     with np.errstate(under="ignore", over="ignore"):
-        x = _advantages(q, p, best) / lam
+        x = _advantages(q, best) / lam
         shortfall = np.asarray((p * np.expm1(x)).sum(axis=-1))
         direct = np.log(np.maximum((p * np.exp(x)).sum(axis=-1), np.finfo(float).tiny))
         gain = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), direct)
@@ -91,22 +93,42 @@ def soft_policy_unchecked(q: Floats, p: Floats, lam: float) -> Floats:
     """`soft_policy` for inner loops: arrays of equal shape, valid, not checked again."""
     if np.isinf(lam):
         return p.copy()
-    best = _support_maximum(q, p)
-    advantages = _advantages(q, p, best)
-    with np.errstate(under="ignore", over="ignore"):
-        weights = p * (advantages == 0) if lam == 0 else p * np.exp(advantages / lam)
+    weights = _weights(q, p, lam, _support_maximum(q, p))
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def soft_backup_unchecked(q: Floats, p: Floats, lam: float) -> tuple[Floats, Floats]:
+    """Soft value and soft policy at once, from the same exponentials: the inner loop of a backward induction."""
+    if lam > _DIRECT:
+        return soft_value_unchecked(q, p, lam), soft_policy_unchecked(q, p, lam)
+    best = _support_maximum(q, p)
+    policy = _weights(q, p, lam, best)
+    total = policy.sum(axis=-1)
+    policy /= total[..., None]
+    value = best if lam == 0 else np.minimum(best + lam * np.log(total), best)
+    return np.asarray(value), policy
 
 
 def _support_maximum(q: Floats, p: Floats) -> Floats:
     return np.asarray(np.where(p > 0, q, -np.inf).max(axis=-1))
 
 
-def _advantages(q: Floats, p: Floats, best: Floats) -> Floats:
-    """`q - best` on the support of `p` (never above 0), `-inf` elsewhere."""
-    with np.errstate(invalid="ignore"):
-        difference = q - best[..., None]
-    return np.where((p > 0) & (q > -np.inf), difference, -np.inf)
+def _advantages(q: Floats, best: Floats) -> Floats:
+    """`q - best`, never above 0: beyond the support of `p`, where it could be, the weight is 0 anyway."""
+    advantages = q - best[..., None]
+    return np.minimum(advantages, 0.0, out=advantages)
+
+
+def _weights(q: Floats, p: Floats, lam: float, best: Floats) -> Floats:
+    """`p * exp((q - best) / lam)`, not normalised."""
+    if lam == 0:
+        return p * (q == best[..., None])
+    with np.errstate(under="ignore", over="ignore"):
+        weights = _advantages(q, best)
+        weights /= lam
+        np.exp(weights, out=weights)
+        weights *= p
+    return weights
 
 
 def validate(q: ArrayLike, p: ArrayLike, lam: float) -> tuple[Floats, Floats]:
