@@ -72,16 +72,18 @@ def kl_divergence(pi: ArrayLike, p: ArrayLike) -> Floats:
 
 def soft_value_unchecked(q: Floats, p: Floats, lam: float) -> Floats:
     """`soft_value` for inner loops: arrays of equal shape, valid, not checked again."""
-    if lam <= _DIRECT:
-        return soft_backup_unchecked(q, p, lam)[0]
-    best = _support_maximum(q, p)
+    if 0 < lam <= _DIRECT:
+        return soft_backup_unchecked(q, _log(p), lam)[0]
+    best = np.asarray(np.where(p > 0, q, -np.inf).max(axis=-1))
+    if lam == 0:
+        return best
     mean = np.asarray((p * np.where(p > 0, np.maximum(q, np.finfo(float).min), 0.0)).sum(axis=-1))
     if np.isinf(lam):
         return mean
     # sum p exp(x) = 1 + sum p expm1(x): exact where lam dwarfs the differences, and the direct
     # logarithm where one rare action holds nearly all of the weight.
     with np.errstate(under="ignore", over="ignore"):
-        x = _advantages(q, best) / lam
+        x = np.minimum(q - best[..., None], 0.0) / lam
         shortfall = np.asarray((p * np.expm1(x)).sum(axis=-1))
         direct = np.log(np.maximum((p * np.exp(x)).sum(axis=-1), np.finfo(float).tiny))
         gain = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), direct)
@@ -93,42 +95,37 @@ def soft_policy_unchecked(q: Floats, p: Floats, lam: float) -> Floats:
     """`soft_policy` for inner loops: arrays of equal shape, valid, not checked again."""
     if np.isinf(lam):
         return p.copy()
-    weights = _weights(q, p, lam, _support_maximum(q, p))
+    if lam > 0:
+        return soft_backup_unchecked(q, _log(p), lam)[1]
+    weights = p * (q == np.where(p > 0, q, -np.inf).max(axis=-1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
-def soft_backup_unchecked(q: Floats, p: Floats, lam: float) -> tuple[Floats, Floats]:
-    """Soft value and soft policy at once, from the same exponentials: the inner loop of a backward induction."""
-    if lam > _DIRECT:
+def soft_backup_unchecked(q: Floats, log_p: Floats, lam: float) -> tuple[Floats, Floats]:
+    """Soft value and soft policy at once, from the logarithm of the prior: for backward inductions.
+
+    Valid arrays, not checked again; `log_p` is broadcast to `q`, and `-inf` where the prior is 0.
+    """
+    if lam == 0 or np.isinf(lam):
+        p = np.broadcast_to(np.exp(log_p), q.shape)
         return soft_value_unchecked(q, p, lam), soft_policy_unchecked(q, p, lam)
-    best = _support_maximum(q, p)
-    policy = _weights(q, p, lam, best)
-    total = policy.sum(axis=-1)
-    policy /= total[..., None]
-    value = best if lam == 0 else np.minimum(best + lam * np.log(total), best)
+    with np.errstate(under="ignore", over="ignore"):
+        policy = q / lam
+        policy += log_p
+        best = policy.max(axis=-1)
+        policy -= best[..., None]
+        np.exp(policy, out=policy)
+        total = policy.sum(axis=-1)
+        policy /= total[..., None]
+        if lam > _DIRECT:
+            return soft_value_unchecked(q, np.broadcast_to(np.exp(log_p), q.shape), lam), policy
+        value = lam * (best + np.log(total))
     return np.asarray(value), policy
 
 
-def _support_maximum(q: Floats, p: Floats) -> Floats:
-    return np.asarray(np.where(p > 0, q, -np.inf).max(axis=-1))
-
-
-def _advantages(q: Floats, best: Floats) -> Floats:
-    """`q - best`, never above 0: beyond the support of `p`, where it could be, the weight is 0 anyway."""
-    advantages = q - best[..., None]
-    return np.minimum(advantages, 0.0, out=advantages)
-
-
-def _weights(q: Floats, p: Floats, lam: float, best: Floats) -> Floats:
-    """`p * exp((q - best) / lam)`, not normalised."""
-    if lam == 0:
-        return p * (q == best[..., None])
-    with np.errstate(under="ignore", over="ignore"):
-        weights = _advantages(q, best)
-        weights /= lam
-        np.exp(weights, out=weights)
-        weights *= p
-    return weights
+def _log(p: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(p))
 
 
 def validate(q: ArrayLike, p: ArrayLike, lam: float) -> tuple[Floats, Floats]:

@@ -31,7 +31,7 @@ from langchain_linvit.linvit.learner import Certificate, Learner, sample
 from langchain_linvit.linvit.mdp import Simulator, TabularMDP
 from langchain_linvit.linvit.planning import Plan, Stage, Unseen, at_step
 from langchain_linvit.linvit.priors import smooth
-from langchain_linvit.regularised import soft_backup_unchecked, soft_value_unchecked
+from langchain_linvit.regularised import soft_backup_unchecked
 
 Floats = NDArray[np.float64]
 
@@ -94,12 +94,16 @@ class LINVIT(Learner):
             self.prior, eps_llm = smooth(self.prior, SMOOTHING), H * math.log(A / SMOOTHING)
         self.eps, self.eps_llm = eps, eps_llm
         self.lam = temperature(eps, eps_llm, kl_coef, H)
-        rewards_unknown = self.simulator.rewards is None
-        self.bonus = Bonus(bonus, bonus_scale, delta / 2 if rewards_unknown else delta, S, A, H)
+        self.bonus = Bonus(bonus, bonus_scale, delta / 2 if self.simulator.rewards is None else delta, S, A, H)
         self.exploration, self.replan = exploration, replan
-        self._lowest = np.zeros((1, S, A)) if self.simulator.rewards is None else self.simulator.rewards
-        self._highest = np.ones((1, S, A)) if self.simulator.rewards is None else self.simulator.rewards
-        self._unseen = Unseen.of(self.prior, self.lam, self._lowest, self._highest)
+        rewards = self.simulator.rewards
+        lowest = np.zeros((1, S, A)) if rewards is None else rewards
+        highest = np.ones((1, S, A)) if rewards is None else rewards
+        self._unseen = Unseen.of(self.prior, self.lam, lowest, highest)
+        with np.errstate(divide="ignore"):
+            self._log_prior = np.log(self.prior).transpose(0, 2, 1).copy()
+        self._lowest = lowest.transpose(0, 2, 1).copy()
+        self._highest = self._lowest if rewards is not None else highest.transpose(0, 2, 1)
         by_stage = self.simulator.stage_dependent if stage_dependent is None else stage_dependent
         self.counts = Counts(S, A, H if by_stage else 1)
         self.update()
@@ -142,18 +146,18 @@ class LINVIT(Learner):
         """Optimism and pessimism about the regularised problem: V_hi >= V*_lam >= V_lo, and pi_bar."""
         lam, H, unseen = self.lam, self.simulator.horizon, self._unseen
         V_hi = V_lo = np.zeros(self.simulator.states)
-        rows, widths = [], []
+        rows, uppers, lowers = [], [], []
         for h in reversed(range(H)):
             stage, rest = stages[h], H - 1 - h
-            next_hi, next_lo = stage.bounded(np.stack([V_hi, V_lo], axis=1), [+1, -1], rest)
-            Q_hi = stage.q(stage.reward_hi + next_hi, unseen=stage.unseen_hi + rest)
-            Q_lo = stage.q(stage.reward_lo + next_lo, unseen=stage.unseen_lo)
+            next_hi, next_lo = stage.bounded([V_hi, V_lo], [+1, -1], rest)
+            seen = [stage.reward_hi + next_hi, stage.reward_lo + next_lo]
+            Q_hi, Q_lo = Q = stage.q(seen, [stage.unseen_hi, stage.unseen_lo], [rest, 0])
             V_hi, V_lo = at_step(unseen.soft_hi, h) + rest, at_step(unseen.soft_lo, h).copy()
-            V_hi[stage.states], pi_bar = soft_backup_unchecked(Q_hi, stage.prior, lam)
-            V_lo[stage.states] = soft_value_unchecked(Q_lo, stage.prior, lam)
+            (V_hi[stage.states], V_lo[stage.states]), (pi_bar, _) = soft_backup_unchecked(Q, stage.log_prior, lam)
             rows.append(pi_bar)
-            widths.append(Q_hi - Q_lo)
-        return Plan(stages, rows[::-1], unseen.policy, V_hi, V_lo, widths[::-1])
+            uppers.append(Q_hi)
+            lowers.append(Q_lo)
+        return Plan(stages, rows[::-1], unseen.policy, V_hi, V_lo, uppers[::-1], lowers[::-1])
 
     def _empirical_plan(self, stages: list[Stage]) -> Plan:
         """The soft policy of the model as it was seen, without any bonus; unseen actions are worth their reward."""
@@ -162,9 +166,9 @@ class LINVIT(Learner):
         rows = []
         for h in reversed(range(H)):
             stage = stages[h]
-            Q = stage.q(stage.reward + stage.expected(V), unseen=stage.unseen_lo)
+            (Q,) = stage.q([stage.reward + stage.expected(V)], [stage.unseen_lo], [0])
             V = at_step(self._unseen.soft_lo, h).copy()
-            V[stage.states], pi = soft_backup_unchecked(Q, stage.prior, self.lam)
+            V[stage.states], pi = soft_backup_unchecked(Q, stage.log_prior, self.lam)
             rows.append(pi)
         return Plan(stages, rows[::-1], self._unseen.policy, V, V)
 
@@ -174,10 +178,10 @@ class LINVIT(Learner):
         U_hi = W = W_empirical = np.zeros(self.simulator.states)
         for h in reversed(range(H)):
             stage, rest = stages[h], H - 1 - h
-            bounds = stage.bounded(np.stack([U_hi, W, W_empirical], axis=1), [+1, -1, -1], rest)
-            Q_hi = stage.q(stage.reward_hi + bounds[0], unseen=stage.unseen_hi + rest)
-            Q_W = stage.q(stage.reward_lo + bounds[1], unseen=stage.unseen_lo)
-            Q_We = stage.q(stage.reward_lo + bounds[2], unseen=stage.unseen_lo)
+            next_hi, next_W, next_We = stage.bounded([U_hi, W, W_empirical], [+1, -1, -1], rest)
+            seen = [stage.reward_hi + next_hi, stage.reward_lo + next_W, stage.reward_lo + next_We]
+            unseen_rewards = [stage.unseen_hi, stage.unseen_lo, stage.unseen_lo]
+            Q_hi, Q_W, Q_We = stage.q(seen, unseen_rewards, [rest, 0, 0])
             U_hi = at_step(unseen.best, h) + rest
             W, W_empirical = at_step(unseen.expected_lo, h).copy(), at_step(unseen.expected_lo, h).copy()
             U_hi[stage.states] = Q_hi.max(axis=1)
@@ -201,13 +205,14 @@ class LINVIT(Learner):
     def _stages(self) -> list[Stage]:
         """The visited part of every step; one object for all steps where nothing depends on the step."""
         models = self.counts.models()
+        radii = [self.bonus.radius(model.visits) for model in models]
         apart = max(len(models), len(self.prior), len(self._lowest))
-        stages = [self._stage(h, models[h % len(models)]) for h in range(apart)]
+        stages = [self._stage(h, models[h % len(models)], radii[h % len(models)]) for h in range(apart)]
         return stages * (self.simulator.horizon // apart)
 
-    def _stage(self, h: int, model: EmpiricalModel) -> Stage:
-        visited = model.states
-        lowest, highest = at_step(self._lowest, h)[visited], at_step(self._highest, h)[visited]
+    def _stage(self, h: int, model: EmpiricalModel, radius: Floats) -> Stage:
+        lowest = at_step(self._lowest, h).take(model.states, axis=1)
+        highest = lowest if self._highest is self._lowest else at_step(self._highest, h).take(model.states, axis=1)
         if self.simulator.rewards is None:
             b = self.bonus.reward(model.visits)
             mean, low, high = model.rewards, np.maximum(model.rewards - b, 0), np.minimum(model.rewards + b, 1)
@@ -216,10 +221,10 @@ class LINVIT(Learner):
         return Stage(
             model=model,
             bonus=self.bonus,
-            concentration=self.bonus.concentration(model.visits),
-            prior=at_step(self.prior, h)[visited],
-            unseen_hi=highest,
-            unseen_lo=lowest,
+            radius=radius,
+            log_prior=at_step(self._log_prior, h).take(model.states, axis=1).T,
+            unseen_hi=highest.T,
+            unseen_lo=lowest.T,
             reward_hi=high,
             reward_lo=low,
             reward=mean,

@@ -9,6 +9,7 @@ Azar et al., "Minimax Regret Bounds for Reinforcement Learning" (arXiv 1703.0544
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,30 +54,33 @@ class Bonus:
         if not 0 < self.delta < 1:
             raise InvalidSettingError(f"delta must lie between 0 and 1, not {self.delta}")
 
-    def concentration(self, visits: Floats) -> Floats:
-        """`beta / n` of each visited pair, shape of `visits`: the part that doesn't depend on the step."""
+    def radius(self, visits: Floats) -> Floats:
+        """The part that depends on visits only, shape of `visits`: `scale * sqrt(beta / n)`."""
         if self.name == "simple":
-            return self._log_cells(3, visits) / visits
-        cells = 3 * self.states * self.actions * self.horizon
-        return np.asarray((np.log(cells / self.delta) + self.states * (1 + np.log(8 * (visits + 1)))) / visits)
+            beta = self._log_cells(3, visits)
+        else:
+            cells = 3 * self.states * self.actions * self.horizon
+            beta = np.log(cells / self.delta) + self.states * (1 + np.log(8 * (visits + 1)))
+        return np.asarray(self.scale * np.sqrt(beta / visits))
 
-    def transition(self, rest: int, concentration: Floats, P: Any, following: Floats, mean: Floats) -> Floats:
-        """Bonus of each visited pair and each value function, broadcastable to `[R, C]`.
+    def transition(self, rest: int, radius: Floats, P: Any, following: Floats, mean: Floats) -> Floats:
+        """Bonus of each visited pair and each value function, broadcastable to `[C, R]`.
 
         Args:
             rest: Steps left after this one, H-h: the largest that `following` can be.
-            concentration: `concentration(visits)`, shape `[R]`.
+            radius: `radius(visits)`, shape `[R]`.
             P: Empirical transitions, `[R, S]`.
-            following: Next values, one column for each value function, `[S, C]`.
-            mean: `P @ following`, `[R, C]`.
+            following: Next values, a row for each value function, `[C, S]`.
+            mean: `P @ following.T`, transposed: `[C, R]`.
         """
-        share = concentration[:, None]
         if self.name == "simple":
-            return np.asarray(self.scale * rest * np.sqrt(share))
+            return np.asarray(rest * radius[None])
         if self.name == "hoeffding":
-            return np.asarray(self.scale * self.horizon * np.sqrt(share / 2))
-        variance = np.maximum(P @ following**2 - mean**2, 0.0)
-        return np.asarray(self.scale * (2 * np.sqrt(variance * share) + 3.5 * self.horizon * share))
+            return np.asarray(self.horizon * radius[None] / math.sqrt(2))
+        if self.scale == 0:
+            return np.zeros_like(mean)
+        deviation = np.sqrt(np.maximum((P @ (following**2).T).T - mean**2, 0.0))
+        return np.asarray(2 * deviation * radius + 3.5 * self.horizon * radius**2 / self.scale)
 
     def reward(self, visits: Floats) -> Floats:
         """Bonus of an unknown mean reward, shape of `visits`."""

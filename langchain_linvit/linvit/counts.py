@@ -17,8 +17,8 @@ from langchain_linvit.errors import InvalidSettingError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_DENSE_SHARE = 0.1
-"""Share of non-zero transitions from which on a dense product is faster than a sparse one."""
+_DENSE_SHARE, _DENSE_SIZE = 0.1, 50_000
+"""Share of non-zero transitions from which on, and size up to which, a dense product is faster than a sparse one."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class EmpiricalModel:
     Attributes:
         states: The states with a visited action, `[M]`.
         position: Place of each state in `states`, `[S]`; -1 where no action of it was visited.
-        cells: Place of each visited pair in a flat `[M, A]` array, `[R]`.
+        cells: Place of each visited pair in a flat `[A, M]` array, `[R]`.
         P: Empirical transitions of the visited pairs, `[R, S]`, sparse or dense.
         visits: n(s, a) of the visited pairs, `[R]`.
         rewards: Empirical mean rewards of the visited pairs, `[R]`.
@@ -203,13 +203,13 @@ class _Layout:
         self.states, places = np.unique(pairs // table.actions, return_inverse=True)
         self.position = np.full(table.states, -1)
         self.position[self.states] = np.arange(len(self.states))
-        self.cells = places * table.actions + pairs % table.actions
+        self.cells = pairs % table.actions * len(self.states) + places
         self.order = np.argsort(rows_of, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows_of, minlength=table.rows))])
         indices = table.next_states[: table.size][self.order]
         shape = (table.rows, table.states)
         self.matrix = sparse.csr_array((np.ones(self.size), indices, indptr), shape=shape)
-        self.dense = self.size > _DENSE_SHARE * table.rows * table.states
+        self.dense = table.rows * table.states <= max(self.size / _DENSE_SHARE, _DENSE_SIZE)
 
     def transitions(self, probabilities: Floats) -> Any:
         self.matrix.data[:] = probabilities[self.order]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.linvit.mdp import TabularMDP
 from langchain_linvit.linvit.planning import at_step
-from langchain_linvit.regularised import check_distributions, soft_backup_unchecked, soft_value_unchecked
+from langchain_linvit.regularised import check_distributions, soft_policy_unchecked, soft_value_unchecked
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,8 @@ def regularised_optimal(mdp: TabularMDP, prior: ArrayLike, lam: float) -> Soluti
     V, Q, policy = _empty(mdp)
     for h in reversed(range(mdp.horizon)):
         Q[h] = mdp.reward(h) + mdp.backup(h, V[h + 1])
-        V[h], policy[h] = soft_backup_unchecked(Q[h], at_step(p, h), lam)
+        V[h] = soft_value_unchecked(Q[h], at_step(p, h), lam)
+        policy[h] = soft_policy_unchecked(Q[h], at_step(p, h), lam)
     return Solution(V, Q, policy, float(mdp.start @ V[0]))
 
 
