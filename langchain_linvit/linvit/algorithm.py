@@ -288,13 +288,12 @@ def temperature(eps: float, eps_llm: float | None, kl_coef: float | None, horizo
     Raises:
         InvalidSettingError: Both, neither, or one out of range.
     """
-    if (kl_coef is None) == (eps_llm is None):
-        raise InvalidSettingError("give kl_coef or eps_llm, not both")
-    if kl_coef is not None:
+    if kl_coef is not None and eps_llm is None:
         if not kl_coef >= 0:
             raise InvalidSettingError(f"kl_coef must be at least 0, not {kl_coef}")
         return kl_coef
-    assert eps_llm is not None
+    if kl_coef is not None or eps_llm is None:
+        raise InvalidSettingError("give either kl_coef or eps_llm, not both")
     if not 0 <= eps_llm < math.inf:
         raise InvalidSettingError(
             f"eps_llm must be finite and at least 0, not {eps_llm}; smooth a prior that excludes every optimal policy"

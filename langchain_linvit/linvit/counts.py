@@ -189,7 +189,9 @@ class _Table:
             setattr(self, name, np.array(saved[name]))
         self.rows, self.size = len(pairs), len(rows_of)
         self.row_index = {int(pair): row for row, pair in enumerate(pairs)}
-        self.slot_index = {int(r) * self.states + int(s): i for i, (r, s) in enumerate(zip(rows_of, following, strict=True))}
+        self.slot_index = {
+            int(r) * self.states + int(s): i for i, (r, s) in enumerate(zip(rows_of, following, strict=True))
+        }
         if (np.bincount(rows_of, saved["counts"], minlength=self.rows) != saved["visits"]).any():
             raise ValueError("counts and visits don't add up")
 

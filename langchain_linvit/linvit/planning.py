@@ -66,9 +66,7 @@ class Stage:
         mean = np.asarray(self.model.P @ values.T).T
         b = self.bonus.transition(rest, self.radius, self.model.P, values, mean)
         upper, lower = mean + b, mean - b
-        return [
-            np.minimum(upper[i], rest) if sign > 0 else np.maximum(lower[i], 0.0) for i, sign in enumerate(signs)
-        ]
+        return [np.minimum(upper[i], rest) if sign > 0 else np.maximum(lower[i], 0.0) for i, sign in enumerate(signs)]
 
     def q(self, seen: Sequence[Floats], unseen: Sequence[Floats], rests: Sequence[int]) -> Floats:
         """Action values of the visited states, `[C, M, A]`.

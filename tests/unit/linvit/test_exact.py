@@ -64,13 +64,13 @@ def test_regularised_optimum_beats_every_policy_of_a_fine_grid(lam, stage_depend
     mdp = random_mdp(2, 2, 2, successors=2, stage_dependent=stage_dependent, seed=5)
     prior = np.array([[0.2, 0.8], [0.6, 0.4]])
     solution = regularised_optimal(mdp, prior, lam)
-    steps = np.linspace(0, 1, 11)
+    steps = np.linspace(0, 1, 6)
     grid = [
         np.stack([np.array(x), 1 - np.array(x)], axis=-1).reshape(2, 2, 2) for x in itertools.product(steps, repeat=4)
     ]
     values = [value_of(mdp, policy, prior, lam) for policy in grid]
     assert max(values) <= solution.start_value + 1e-9
-    assert max(values) >= solution.start_value - 0.03 * (1 + lam)
+    assert max(values) >= solution.start_value - 0.08 * (1 + lam)
     assert value_of(mdp, solution.policy, prior, lam) == pytest.approx(solution.start_value)
 
 
