@@ -108,6 +108,6 @@ class QLearning(Learner):
 
     def policies(self) -> tuple[Floats, Floats]:
         """The greedy policy, twice; ties are split evenly."""
-        best = self.Q == self.Q.max(axis=-1, keepdims=True)
-        policy = best / best.sum(axis=-1, keepdims=True)
+        best = self.Q.max(axis=-1, keepdims=True)
+        policy = (best == self.Q) / (best == self.Q).sum(axis=-1, keepdims=True)
         return policy, policy

@@ -181,7 +181,7 @@ class _Table:
             ("rows_of", rows_of, len(pairs)),
             ("next_states", following, self.states),
         ):
-            if len(values) and not (0 <= values.min() and values.max() < limit):
+            if len(values) and (values.min() < 0 or values.max() >= limit):
                 raise ValueError(f"{name} holds values outside of 0 to {limit - 1}")
         if not len(pairs) == len(saved["visits"]) == len(saved["reward_sums"]):
             raise ValueError("pairs, visits and reward_sums differ in length")
@@ -189,9 +189,7 @@ class _Table:
             setattr(self, name, np.array(saved[name]))
         self.rows, self.size = len(pairs), len(rows_of)
         self.row_index = {int(pair): row for row, pair in enumerate(pairs)}
-        self.slot_index = {
-            int(r) * self.states + int(s): i for i, (r, s) in enumerate(zip(rows_of, following, strict=True))
-        }
+        self.slot_index = {int(key): slot for slot, key in enumerate(rows_of * self.states + following)}
         if (np.bincount(rows_of, saved["counts"], minlength=self.rows) != saved["visits"]).any():
             raise ValueError("counts and visits don't add up")
 

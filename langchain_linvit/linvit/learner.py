@@ -164,7 +164,7 @@ class Learner(ABC):
 @contextmanager
 def _progress(shown: bool, total: int, done: int) -> Iterator[Callable[[int, Certificate | None], None]]:
     if not shown:
-        yield lambda episodes, certificate: None
+        yield lambda *_: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

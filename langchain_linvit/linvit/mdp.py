@@ -159,7 +159,8 @@ def _checked_rewards(rewards: ArrayLike, horizon: int) -> Floats:
         h, s, a = (int(i) for i in np.argwhere(wrong)[0])
         stage = f"step {h}, " if len(array) > 1 else ""
         raise InvalidSettingError(
-            f"the reward of {stage}state {s}, action {a} is {array[h, s, a]:g}; rewards must lie in [0, 1]: rescale them"
+            f"the reward of {stage}state {s}, action {a} is {array[h, s, a]:g}; "
+            "rewards must lie in [0, 1]: rescale them"
         )
     return array
 

@@ -31,7 +31,7 @@ def smooth(prior: ArrayLike, alpha: float) -> Floats:
     if not 0 <= alpha <= 1:
         raise InvalidSettingError(f"alpha must lie in [0, 1], not {alpha}")
     p = np.asarray(prior, float)
-    return (1 - alpha) * p + alpha / p.shape[-1]
+    return np.asarray((1 - alpha) * p + alpha / p.shape[-1])
 
 
 def mix(mdp: TabularMDP, eta: float) -> Floats:

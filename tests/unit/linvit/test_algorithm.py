@@ -77,10 +77,8 @@ def by_loops(learner, lam, scale, delta):
                 q[4, a] = r_lo + min(max(P @ W - b, 0), rest)
             new[0][s], new[1][s] = soft(q[0], p[s]), soft(q[1], p[s])
             new[2][s], new[3][s] = q[2].max(), soft(q[3], p[s])
-            if lam == 0:
-                pi = p[s] * (q[0] == q[0][p[s] > 0].max())
-            else:
-                pi = p[s] * np.exp((q[0] - q[0].max()) / lam)
+            best = q[0][p[s] > 0].max()
+            pi = p[s] * (q[0] == best if lam == 0 else np.exp((q[0] - best) / lam))
             new[4][s] = pi / pi.sum() @ q[4]
         hi, lo, top, emp, W = new
     return [float(sim.start @ v) for v in (hi, lo, top, emp, W)]
