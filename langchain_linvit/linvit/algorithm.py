@@ -56,6 +56,8 @@ class LINVIT(Learner):
         exploration: "mixed" takes, in one random step of each episode, the action whose bounds are
             furthest apart, and follows the plan in all others; "pi_bar" always follows the plan.
         replan: "always" plans after each episode; "doubling" when the visits of some pair have doubled.
+        certify: Whether to compute the bounds of the certificate, which takes about half of the time.
+            Without, a run ends at `max_episodes` only.
         stage_dependent: Whether the model is learnt for each step apart; None: as the problem is.
         known_rewards: Whether mean rewards are known; only for a `TabularMDP`.
         seed: Of everything random.
@@ -77,6 +79,7 @@ class LINVIT(Learner):
         bonus_scale: float = 0.1,
         exploration: Literal["mixed", "pi_bar"] = "mixed",
         replan: Literal["always", "doubling"] = "always",
+        certify: bool = True,
         stage_dependent: bool | None = None,
         known_rewards: bool = True,
         seed: int = 0,
@@ -95,7 +98,7 @@ class LINVIT(Learner):
         self.eps, self.eps_llm = eps, eps_llm
         self.lam = temperature(eps, eps_llm, kl_coef, H)
         self.bonus = Bonus(bonus, bonus_scale, delta / 2 if self.simulator.rewards is None else delta, S, A, H)
-        self.exploration, self.replan = exploration, replan
+        self.exploration, self.replan, self.certify = exploration, replan, certify
         rewards = self.simulator.rewards
         lowest = np.zeros((1, S, A)) if rewards is None else rewards
         highest = np.ones((1, S, A)) if rewards is None else rewards
@@ -130,7 +133,7 @@ class LINVIT(Learner):
         stages = self._stages()
         self.plan = self._optimistic_plan(stages)
         self.empirical_plan = self._empirical_plan(stages)
-        self._certificate = self._certify(stages)
+        self._certificate = self._certify(stages) if self.certify else None
 
     def _widest(self, h: int, state: int) -> int:
         """The action of the prior's support whose value is least certain; ties are broken at random."""
@@ -239,8 +242,8 @@ class LINVIT(Learner):
     # ---- results, and resuming ---------------------------------------------------------------------------
 
     @property
-    def certificate(self) -> Certificate:
-        """The bounds after the last plan."""
+    def certificate(self) -> Certificate | None:
+        """The bounds after the last plan; None with `certify=False`."""
         return self._certificate
 
     def policies(self) -> tuple[Floats, Floats]:
