@@ -9,6 +9,7 @@ Source: "How Can LLM Guide RL? A Value-Based Approach" (arXiv 2402.16181), secti
 
 from langchain_linvit.linvit.algorithm import LINVIT
 from langchain_linvit.linvit.baselines import UCBVI, PriorAlone, QLearning
+from langchain_linvit.linvit.chat_prior import chat_prior
 from langchain_linvit.linvit.conversion import from_environment, from_gymnasium
 from langchain_linvit.linvit.exact import Solution, evaluate, optimal, prior_divergence, regularised_optimal
 from langchain_linvit.linvit.learner import Certificate, Learner, LearningResult
@@ -28,6 +29,7 @@ __all__ = [
     "Solution",
     "TabularMDP",
     "adversarial",
+    "chat_prior",
     "deep_sea",
     "evaluate",
     "from_environment",
