@@ -28,7 +28,7 @@ from langchain_linvit.linvit.bonuses import Bonus, BonusName
 from langchain_linvit.linvit.counts import Counts, EmpiricalModel
 from langchain_linvit.linvit.exact import checked_policy
 from langchain_linvit.linvit.learner import Certificate, Learner, sample
-from langchain_linvit.linvit.mdp import Simulator, TabularMDP
+from langchain_linvit.linvit.mdp import Simulator, TabularMDP, checked_rewards
 from langchain_linvit.linvit.planning import Plan, Stage, Unseen, at_step
 from langchain_linvit.linvit.priors import smooth
 from langchain_linvit.regularised import soft_backup_unchecked
@@ -99,7 +99,7 @@ class LINVIT(Learner):
         self.lam = temperature(eps, eps_llm, kl_coef, H)
         self.bonus = Bonus(bonus, bonus_scale, delta / 2 if self.simulator.rewards is None else delta, S, A, H)
         self.exploration, self.replan, self.certify = exploration, replan, certify
-        rewards = self.simulator.rewards
+        rewards = None if self.simulator.rewards is None else checked_rewards(self.simulator.rewards, H)
         lowest = np.zeros((1, S, A)) if rewards is None else rewards
         highest = np.ones((1, S, A)) if rewards is None else rewards
         self._unseen = Unseen.of(self.prior, self.lam, lowest, highest)
@@ -108,6 +108,10 @@ class LINVIT(Learner):
         self._lowest = lowest.transpose(0, 2, 1).copy()
         self._highest = self._lowest if rewards is not None else highest.transpose(0, 2, 1)
         by_stage = self.simulator.stage_dependent if stage_dependent is None else stage_dependent
+        if self.simulator.stage_dependent and not by_stage:
+            raise InvalidSettingError(
+                "this problem depends on the step: its counts can't be pooled; leave stage_dependent out"
+            )
         self.counts = Counts(S, A, H if by_stage else 1)
         self.update()
 

@@ -82,7 +82,7 @@ class TabularMDP:
         if horizon < 1:
             raise InvalidSettingError(f"horizon must be at least 1, not {horizon}")
         self.horizon = int(horizon)
-        self.rewards = _checked_rewards(rewards, self.horizon)
+        self.rewards = checked_rewards(rewards, self.horizon)
         self.states, self.actions = self.rewards.shape[1:]
         self._stages = _as_stages(transitions, self.states, self.actions, self.horizon)
         self.start = _start_distribution(start, self.states)
@@ -146,7 +146,12 @@ class _MDPSimulator:
         return reward, int(matrix.indices[first])
 
 
-def _checked_rewards(rewards: ArrayLike, horizon: int) -> Floats:
+def checked_rewards(rewards: ArrayLike, horizon: int) -> Floats:
+    """Mean rewards as `[1, S, A]` (the same in every step) or `[H, S, A]`.
+
+    Raises:
+        InvalidSettingError: The wrong shape, or a reward outside of [0, 1]; the message names it.
+    """
     array = np.asarray(rewards, float)
     if array.ndim == 2:
         array = array[None]

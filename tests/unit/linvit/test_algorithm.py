@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.linvit import (
@@ -236,6 +237,35 @@ def test_any_simulator_will_do():
     assert result.stopped == "certified"
     assert result.episodes < 200
     assert result.policy[0, 0, 1] > 0.9
+
+
+def test_rewards_of_a_simulator_are_checked():
+    class Generous(Coin):
+        rewards = np.array([[0.0, 3.0]])
+
+    with pytest.raises(InvalidSettingError, match="reward of state 0, action 1 is 3"):
+        LINVIT(Generous(), [[0.5, 0.5]], eps=0.5, kl_coef=0.1)
+    Generous.rewards = np.array([[0.0, 0.5]])
+    assert LINVIT(Generous(), [[0.5, 0.5]], eps=0.5, kl_coef=0.1).certificate.u_hi == 1.5
+
+
+def test_steps_that_differ_are_not_pooled():
+    mdp = random_mdp(3, 2, 2, stage_dependent=True)
+    with pytest.raises(InvalidSettingError, match="depends on the step"):
+        learner(mdp, stage_dependent=False)
+
+
+def test_many_states_cost_what_was_visited():
+    states, actions = 20_000, 5
+    rows = np.arange(states * actions)
+    following = np.random.default_rng(0).integers(states, size=len(rows))
+    P = sparse.csr_array((np.ones(len(rows)), (rows, following)), shape=(len(rows), states))
+    it = learner(TabularMDP(P, np.full((states, actions), 0.5), 6))
+    it.run(4, stop=False)
+    assert it.counts.triples <= 4 * 6
+    assert it.certificate.v_empirical <= 3.0
+    (model,) = it.counts.models()
+    assert model.P.shape[0] == it.counts.triples
 
 
 def test_one_step_and_one_action():
