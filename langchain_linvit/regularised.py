@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 _TOLERANCE = 1e-6
 """How far from 1 the sum of a row of probabilities may be."""
 
+_DIRECT = 1e3
+"""Temperatures up to which `lam * log(sum)` loses less than 1e-12 to rounding; above it takes care."""
+
 
 def soft_value(q: ArrayLike, p: ArrayLike, lam: float) -> Floats:
     """The regularised value of every state: `max_pi <pi, q> - lam * KL(pi || p)`.
@@ -69,17 +72,18 @@ def kl_divergence(pi: ArrayLike, p: ArrayLike) -> Floats:
 
 def soft_value_unchecked(q: Floats, p: Floats, lam: float) -> Floats:
     """`soft_value` for inner loops: arrays of equal shape, valid, not checked again."""
-    best = _support_maximum(q, p)
+    if 0 < lam <= _DIRECT:
+        return soft_backup_unchecked(q, _log(p), lam)[0]
+    best = np.asarray(np.where(p > 0, q, -np.inf).max(axis=-1))
     if lam == 0:
         return best
-    finite = np.where(p > 0, np.maximum(q, np.finfo(float).min), 0.0)
-    mean = np.asarray((p * finite).sum(axis=-1))
+    mean = np.asarray((p * np.where(p > 0, np.maximum(q, np.finfo(float).min), 0.0)).sum(axis=-1))
     if np.isinf(lam):
         return mean
     # sum p exp(x) = 1 + sum p expm1(x): exact where lam dwarfs the differences, and the direct
     # logarithm where one rare action holds nearly all of the weight.
     with np.errstate(under="ignore", over="ignore"):
-        x = _advantages(q, p, best) / lam
+        x = np.minimum(q - best[..., None], 0.0) / lam
         shortfall = np.asarray((p * np.expm1(x)).sum(axis=-1))
         direct = np.log(np.maximum((p * np.exp(x)).sum(axis=-1), np.finfo(float).tiny))
         gain = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), direct)
@@ -91,22 +95,37 @@ def soft_policy_unchecked(q: Floats, p: Floats, lam: float) -> Floats:
     """`soft_policy` for inner loops: arrays of equal shape, valid, not checked again."""
     if np.isinf(lam):
         return p.copy()
-    best = _support_maximum(q, p)
-    advantages = _advantages(q, p, best)
-    with np.errstate(under="ignore", over="ignore"):
-        weights = p * (advantages == 0) if lam == 0 else p * np.exp(advantages / lam)
+    if lam > 0:
+        return soft_backup_unchecked(q, _log(p), lam)[1]
+    weights = p * (q == np.where(p > 0, q, -np.inf).max(axis=-1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
-def _support_maximum(q: Floats, p: Floats) -> Floats:
-    return np.asarray(np.where(p > 0, q, -np.inf).max(axis=-1))
+def soft_backup_unchecked(q: Floats, log_p: Floats, lam: float) -> tuple[Floats, Floats]:
+    """Soft value and soft policy at once, from the logarithm of the prior: for backward inductions.
+
+    Valid arrays, not checked again; `log_p` is broadcast to `q`, and `-inf` where the prior is 0.
+    """
+    if lam == 0 or np.isinf(lam):
+        p = np.broadcast_to(np.exp(log_p), q.shape)
+        return soft_value_unchecked(q, p, lam), soft_policy_unchecked(q, p, lam)
+    with np.errstate(under="ignore", over="ignore"):
+        policy = q / lam
+        policy += log_p
+        best = policy.max(axis=-1)
+        policy -= best[..., None]
+        np.exp(policy, out=policy)
+        total = policy.sum(axis=-1)
+        policy /= total[..., None]
+        if lam > _DIRECT:
+            return soft_value_unchecked(q, np.broadcast_to(np.exp(log_p), q.shape), lam), policy
+        value = lam * (best + np.log(total))
+    return np.asarray(value), policy
 
 
-def _advantages(q: Floats, p: Floats, best: Floats) -> Floats:
-    """`q - best` on the support of `p` (never above 0), `-inf` elsewhere."""
-    with np.errstate(invalid="ignore"):
-        difference = q - best[..., None]
-    return np.where((p > 0) & (q > -np.inf), difference, -np.inf)
+def _log(p: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(p))
 
 
 def validate(q: ArrayLike, p: ArrayLike, lam: float) -> tuple[Floats, Floats]:
