@@ -141,7 +141,7 @@ def _arranged(room: Room, goal: Goal, rng: random.Random) -> Household:
 
 def _walkthrough(household: Household, goal: Goal) -> list[str]:
     """Commands that win: the first things of the type are fetched, changed and put into one place."""
-    first = {kind: name for name, kind in reversed(household.types.items())}
+    first = {kind: name for name, kind in reversed(list(household.types.items()))}
     things = [name for name in household.things if household.types[name] == goal.thing]
     opened: set[str] = set()
     here = [""]
@@ -244,16 +244,15 @@ def _goal_formula(goal: Goal) -> str:
     thing, place = f"{goal.thing}Type", f"{goal.place}Type"
     if goal.kind == "look":
         return (
-            f"(and (exists (?t - object ?r - receptacle ?a - agent ?l - location) (and (objectType ?t {place}) (toggleable ?t) "
-            "(isToggled ?t) (receptacleAtLocation ?r ?l) (atLocation ?a ?l) (inReceptacle ?t ?r))) "
+            f"(and (exists (?t - object ?r - receptacle ?a - agent ?l - location) (and (objectType ?t {place}) "
+            "(toggleable ?t) (isToggled ?t) (receptacleAtLocation ?r ?l) (atLocation ?a ?l) (inReceptacle ?t ?r))) "
             f"(exists (?o - object ?a - agent) (and (objectType ?o {thing}) (holds ?a ?o))))"
         )
     if goal.kind == "two":
-        return (
-            f"(and (exists (?r - receptacle) (exists (?o1 - object) (and (objectType ?o1 {thing}) (receptacleType ?r {place}) "
-            f"(inReceptacle ?o1 ?r) (exists (?o2 - object) (and (not (= ?o1 ?o2)) (objectType ?o2 {thing}) "
-            f"(receptacleType ?r {place}) (inReceptacle ?o2 ?r)))))))"
-        )
+        lies = "(objectType {0} {1}) (receptacleType ?r {2}) (inReceptacle {0} ?r)"
+        second = f"(exists (?o2 - object) (and (not (= ?o1 ?o2)) {lies.format('?o2', thing, place)}))"
+        first = f"(exists (?o1 - object) (and {lies.format('?o1', thing, place)} {second}))"
+        return f"(and (exists (?r - receptacle) {first}))"
     changed = "({2} ?o) ({1} ?o) ".format(*_CHANGES[goal.kind]) if goal.kind in _CHANGES else ""
     return (
         f"(and (exists (?r - receptacle) (exists (?o - object) (and {changed}(inReceptacle ?o ?r) "

@@ -41,13 +41,12 @@ class Places:
     def of(cls, game: LoadedGame) -> Places:
         """The places of `game`."""
         pairs = [fact[:2] for fact in arguments(game.start.facts, "receptacleatlocation")]
+        pairs.sort(key=lambda pair: natural(game.names[pair[0]]))
         at: dict[str, list[str]] = defaultdict(list)
         for place, location in pairs:
             at[location].append(place)
         return cls(
-            names={
-                place: game.names[place] for place, _ in sorted(pairs, key=lambda pair: natural(game.names[pair[0]]))
-            },
+            names={place: game.names[place] for place, _ in pairs},
             at={location: tuple(places) for location, places in at.items()},
             openable=frozenset(place for (place,) in arguments(game.start.facts, "openable")),
         )

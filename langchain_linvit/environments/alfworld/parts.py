@@ -132,7 +132,7 @@ def _silent_translator() -> Iterator[None]:
         yield
     finally:
         for module in modules:
-            del module.print  # type: ignore[attr-defined]
+            del module.print
 
 
 @contextlib.contextmanager

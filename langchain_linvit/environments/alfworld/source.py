@@ -26,13 +26,13 @@ DATA_VARIABLE = "ALFWORLD_DATA"
 DEFAULT_DATA = Path("~/.cache/alfworld")
 
 _SENTENCE = re.compile(r"Your task is to: ([^\"\\]*?)\.?(?=[\"\\])")
-_KINDS = (
-    ("look", re.compile(r"isToggled", re.IGNORECASE)),
-    ("clean", re.compile(r"isClean", re.IGNORECASE)),
-    ("heat", re.compile(r"isHot", re.IGNORECASE)),
-    ("cool", re.compile(r"isCool", re.IGNORECASE)),
-    ("two", re.compile(r"not\s*\(\s*=", re.IGNORECASE)),
-)
+_KINDS: dict[TaskType, re.Pattern[str]] = {
+    "look": re.compile(r"isToggled", re.IGNORECASE),
+    "clean": re.compile(r"isClean", re.IGNORECASE),
+    "heat": re.compile(r"isHot", re.IGNORECASE),
+    "cool": re.compile(r"isCool", re.IGNORECASE),
+    "two": re.compile(r"not\s*\(\s*=", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load_games(
     tasks = [task for path in sorted(root.rglob(GAME_FILE)) if (task := _task(path, root)) is not None]
     if not tasks:
         raise InvalidTaskError(
-            f"no {GAME_FILE} under {root}: download the games with `alfworld-download`, or name the folder that holds them"
+            f"no {GAME_FILE} under {root}: get the games with `alfworld-download`, or name the folder that holds them"
         )
     tasks = [task for task in tasks if task.metadata["kind"] in wanted]
     return tasks if limit is None else in_turn(tasks, limit)
@@ -118,7 +118,7 @@ def in_turn(tasks: Sequence[Task], limit: int) -> list[Task]:
 def game_kind(problem: str) -> TaskType:
     """Which of the six types a problem is, read from its goal."""
     goal = problem[problem.lower().find("(:goal") :]
-    return next((kind for kind, pattern in _KINDS if pattern.search(goal)), "pick")  # type: ignore[return-value]
+    return next((kind for kind, pattern in _KINDS.items() if pattern.search(goal)), "pick")
 
 
 def _task(path: Path, root: Path) -> Task | None:

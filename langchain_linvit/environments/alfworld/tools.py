@@ -30,7 +30,7 @@ _SPECS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
     ("use", "Turn on a lamp that stands where you are.", "use {thing}", (_THING,)),
     ("slice", "Slice a thing with the knife that you carry.", "slice {thing} with {knife}",
      (_THING, ("knife", "The knife with its number."))),
-    ("examine", "Look closely at a thing or a place here.", "examine {thing}", (("thing", "A thing or a place here."),)),
+    ("examine", "Look closely at a thing or a place here.", "examine {thing}", (("thing", "What to look at."),)),
     ("look", "Look around.", "look", ()),
     ("inventory", "See what you carry.", "inventory", ()),
     ("help", "Ask the game for help.", "help", ()),
