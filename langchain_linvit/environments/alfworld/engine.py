@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
@@ -134,6 +135,7 @@ class LoadedGame:
             _add_types(self._logic, task.types)
             self._renderer = Renderer(self._logic.grammar, {"task": f"Your task is to: {source.goal}."})
             self._operations: dict[int, Operation] = {}
+            self._command_texts: dict[tuple[str, ...], str] = {}
             self._propositions: dict[bytes, Any] = {}
             self.put_template = _put_template(self._logic.actions)
             facts = self._initial_facts(task.init)
@@ -216,17 +218,27 @@ class LoadedGame:
         return position._commands
 
     def _operation(self, operator: Any, facts: Facts) -> Operation:
-        """Render an operator's command, once: its template asks only for facts that never change."""
+        """An operator with its command, made once."""
         logic = engine_parts().logic
         action, *arguments = operator.name.split()
         mapping = {
             logic.Placeholder(parameter.name.strip("?"), parameter.type_name): logic.Variable(name, parameter.type_name)
             for parameter, name in zip(self._parameters[action], arguments, strict=False)
         }
-        command = self._render(self._logic.actions[action].template, facts, mapping)
+        command = self._command(action, mapping, facts)
         operation = Operation(operator.id, action, mapping, command, operator.nb_effect_atoms)
         self._operations[operator.id] = operation
         return operation
+
+    def _command(self, action: str, mapping: Mapping[Any, Any], facts: Facts) -> str:
+        """Render a command, once for equal arguments: its template asks only for facts that never change."""
+        template = self._logic.actions[action].template
+        words = _words(template)
+        key = (action, *(variable.name for placeholder, variable in mapping.items() if placeholder.name in words))
+        command = self._command_texts.get(key)
+        if command is None:
+            command = self._command_texts[key] = self._render(template, facts, mapping)
+        return command
 
     def _render(self, text: str, facts: Facts, mapping: Mapping[Any, Any]) -> str:
         return self._renderer.render(text, Scene(_queryable(self._logic, facts), mapping, self._entities))
@@ -277,6 +289,12 @@ def _entities(facts: Facts) -> dict[str, Any]:
         entity.name = names.demangle_alfred_name(entity.id)
         entity.definite, entity.indefinite = "the", "a"
     return entities
+
+
+@lru_cache(maxsize=256)
+def _words(template: str) -> frozenset[str]:
+    """The identifiers in a command's template; the placeholders among them are what it depends on."""
+    return frozenset(re.findall(r"\w+", template))
 
 
 @lru_cache(maxsize=4)

@@ -100,6 +100,11 @@ class AlfworldEnvironment(Environment):
         return self._knowledge.game.source.goal
 
     @property
+    def solved(self) -> bool:
+        """Whether the game says that it is won."""
+        return self._knowledge.position.won
+
+    @property
     def horizon(self) -> int:
         """The steps that the benchmark grants: 50."""
         return self.max_steps
@@ -122,8 +127,9 @@ class AlfworldEnvironment(Environment):
 
     def fork(self) -> Self:
         """An independent copy at the same state, in about a microsecond."""
+        known = self._knowledge
         clone = self.spawn()
-        clone._task, clone._known = self._task, self._known
+        clone._task, clone._known = self._task, known
         return clone
 
     def snapshot(self) -> Snapshot:

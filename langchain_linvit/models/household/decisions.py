@@ -58,7 +58,9 @@ class Decision:
             return self._with_thing(carried)
         wanted = self._wanted({self.goal.thing})
         if wanted:
-            return {Intention("take", item, place): 2.0 if place == self.household.here else 1.0 for item, place in wanted}
+            return {
+                Intention("take", item, place): 2.0 if place == self.household.here else 1.0 for item, place in wanted
+            }
         return self._search(self.goal.thing, self._unexplored()) or self._search(self.goal.thing, self.household.places)
 
     def _with_thing(self, carried: str) -> Weights:
@@ -92,13 +94,16 @@ class Decision:
         if self.goal.kind == "two":
             targets = [place for place in self.household.of_type(self.goal.place) if self._placed(place)]
             return [(item, place) for item, place in lying if place not in targets[:1]]
-        return [(item, place) for item, place in lying
-                if kind_of(place) != self.goal.place or (self.goal.verb and (item, self.goal.state) not in self.household.states)]  # fmt: skip
+        unchanged = {
+            item for item, _ in lying if self.goal.verb and (item, self.goal.state) not in self.household.states
+        }
+        return [(item, place) for item, place in lying if kind_of(place) != self.goal.place or item in unchanged]
 
     def _search(self, thing: str, places: Iterable[str]) -> Weights:
         """Places to look into, the plausible ones first; the one at hand before all others."""
         return {
-            Intention("search", thing, place): plausibility(thing, kind_of(place)) * (8 if place == self.household.here else 1)
+            Intention("search", thing, place): plausibility(thing, kind_of(place))
+            * (8 if place == self.household.here else 1)
             for place in places
         }
 
@@ -106,7 +111,11 @@ class Decision:
         return [place for place in self.household.places if self.household.contents.get(place) is None]
 
     def _drop(self, carried: str) -> Intention:
-        places = [place for place in (self.household.here, *self.household.near) if place and place not in self.household.closed]
+        places = [
+            place
+            for place in (self.household.here, *self.household.near)
+            if place and place not in self.household.closed
+        ]
         surfaces = places or self.household.of_type("countertop") or self.household.of_type("sidetable")
         return Intention("put", carried, (surfaces or self.household.places or [""])[0])
 
@@ -127,8 +136,9 @@ class Decision:
 
     def _confused_with(self) -> set[str]:
         """The types of thing that pass for the one that is asked for, in this task."""
-        return {kind for kind in mistaken_for(self.goal.thing)
-                if self.mind.believes(self.mind.confusion, "confusion", self.goal.thing, self.goal.place, kind)}  # fmt: skip
+        about = (self.goal.thing, self.goal.place)
+        alike = mistaken_for(self.goal.thing)
+        return {kind for kind in alike if self.mind.believes(self.mind.confusion, "confusion", *about, kind)}
 
     def _neglects(self) -> bool:
         return self.mind.believes(self.mind.neglect, "neglect", self.goal.kind, self.goal.thing, self.goal.place)
@@ -159,8 +169,9 @@ class Decision:
     def _overlooked(self) -> Weights:
         """Search as it goes on where closed places are not thought of as ones to open."""
         unexplored = self._unexplored()
-        skipped = {place for place in unexplored if place in self.household.closed
-                   and self.mind.believes(self.mind.blindness, "blindness", self.goal.thing, self.goal.place, place)}  # fmt: skip
+        about = (self.goal.thing, self.goal.place)
+        closed = [place for place in unexplored if place in self.household.closed]
+        skipped = {place for place in closed if self.mind.believes(self.mind.blindness, "blindness", *about, place)}
         if not skipped or self._wanted({self.goal.thing}):
             return {}
         rest = [place for place in unexplored if place not in skipped]

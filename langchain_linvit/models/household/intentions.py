@@ -9,7 +9,7 @@ from langchain_linvit.models.household.commonsense import STATIONS
 from langchain_linvit.models.household.reading import Household
 
 _SUBGOALS = (
-    ("search", re.compile(r"(?:look for|find|search for) an? (?P<item>\w+)(?: (?:in|at|on|under) (?P<place>\w+ ?\d*))?")),
+    ("search", re.compile(r"(?:look for|find) an? (?P<item>\w+)(?: (?:in|at|on) (?P<place>\w+ ?\d*))?")),
     ("take", re.compile(r"take (?:the |an? )?(?P<item>\w+ ?\d*) from (?P<place>\w+ ?\d*)")),
     ("change", re.compile(r"(?P<verb>clean|heat|cool) (?:the |an? )?(?P<item>\w+ ?\d*) with (?P<place>\w+ ?\d*)")),
     ("use", re.compile(r"use (?:the |an? )?(?P<item>\w+ ?\d*) at (?P<place>\w+ ?\d*)")),
@@ -23,7 +23,7 @@ class Intention:
     """One small subgoal.
 
     Attributes:
-        aim: `search`, `take`, `change`, `put`, `use`, or `say`: one command as it stands, whether it is possible or not.
+        aim: `search`, `take`, `change`, `put`, `use`, or `say`: one command as it stands, possible or not.
         item: The thing it is about (for `search`, its type); for `say`, the command.
         place: Where.
         verb: `clean`, `heat` or `cool`, for `change`.

@@ -49,7 +49,7 @@ class Mind:
 
 MINDS: dict[NoiseLevel, Mind] = {
     "careful": Mind(confusion=0.3, blindness=0.1, neglect=0.1, slip=0.1, grip=0.7, misjudgement=0.02),
-    "novice": Mind(confusion=0.5, blindness=0.2, neglect=0.25, slip=0.2, grip=0.75, misjudgement=0.05),
-    "careless": Mind(confusion=0.7, blindness=0.35, neglect=0.4, slip=0.35, grip=0.8, misjudgement=0.1),
+    "novice": Mind(confusion=0.5, blindness=0.3, neglect=0.35, slip=0.18, grip=0.75, misjudgement=0.05),
+    "careless": Mind(confusion=0.7, blindness=0.4, neglect=0.5, slip=0.25, grip=0.8, misjudgement=0.1),
 }
 """The noise levels, frozen before any planner was measured with them."""

@@ -65,7 +65,7 @@ class HouseholdPolicy:
 
 
 def household_model(
-    level: NoiseLevel = "novice", *, seed: int = 0, latency: float = 0.0, temperature: float | None = None
+    level: NoiseLevel = "novice", *, seed: int = 0, latency: float = 0.0, temperature: float = 1.0
 ) -> PolicyChatModel:
     """The household policy as a chat model.
 
@@ -73,7 +73,7 @@ def household_model(
         level: How noisy it is: `careful`, `novice` or `careless`.
         seed: Other seeds hold other mistaken beliefs, and draw other replies.
         latency: Seconds that a request takes.
-        temperature: Sampling temperature; None leaves the model's default.
+        temperature: Sampling temperature.
 
     Raises:
         InvalidSettingError: There is no such level.
@@ -81,9 +81,8 @@ def household_model(
     if level not in MINDS:
         raise InvalidSettingError(f"there is no noise level {level!r}; choose one of {', '.join(MINDS)}")
     policy = HouseholdPolicy(replace(MINDS[level], seed=seed))
-    options = {} if temperature is None else {"temperature": temperature}
     return PolicyChatModel(
-        policy=policy, random_state=seed, latency=latency, model_name=f"household-{level}", **options
+        policy=policy, random_state=seed, latency=latency, temperature=temperature, model_name=f"household-{level}"
     )
 
 

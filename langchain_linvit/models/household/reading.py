@@ -9,13 +9,14 @@ from functools import lru_cache
 
 from langchain_linvit.models.household.commonsense import STATIONS
 
+_WHERE = r"(?:in|on) (?P<place>\w+)"
 _GOALS = (
-    ("two", re.compile(r"(?:put|find) two (?P<thing>\w+) (?:and put them )?(?:in|on) (?P<place>\w+)")),
-    ("change", re.compile(r"put an? (?P<state>clean|hot|cool) (?P<thing>\w+) (?:in|on) (?P<place>\w+)")),
-    ("change", re.compile(r"(?P<verb>clean|heat|cool) (?:some|an?|the) (?P<thing>\w+) and put it (?:in|on) (?P<place>\w+)")),
+    ("two", re.compile(rf"(?:put|find) two (?P<thing>\w+) (?:and put them )?{_WHERE}")),
+    ("change", re.compile(rf"put an? (?P<state>clean|hot|cool) (?P<thing>\w+) {_WHERE}")),
+    ("change", re.compile(rf"(?P<verb>clean|heat|cool) (?:some|an?|the) (?P<thing>\w+) and put it {_WHERE}")),
     ("look", re.compile(r"(?:look at|examine) (?:the |an? )?(?P<thing>\w+) (?:under|with) (?:the )?(?P<place>\w+)")),
-    ("pick", re.compile(r"put (?:an?|some|the) (?P<thing>\w+) (?:in|on) (?P<place>\w+)")),
-)  # fmt: skip
+    ("pick", re.compile(rf"put (?:an?|some|the) (?P<thing>\w+) {_WHERE}")),
+)
 _VERBS = {"clean": "clean", "hot": "heat", "cool": "cool"}
 _STATES = {"clean": "clean", "heat": "hot", "cool": "cool"}
 _PLACE = re.compile(r"- (?P<name>[^:(]+?)(?: \((?P<note>[^)]*)\))?(?:: (?P<items>.*))?")
@@ -81,7 +82,9 @@ class Household:
 
     def lying(self, kinds: set[str]) -> list[tuple[str, str]]:
         """The (thing, place) pairs of these types that are known to lie about."""
-        return [(item, place) for place, items in self.contents.items() for item in items or () if kind_of(item) in kinds]
+        return [
+            (item, place) for place, items in self.contents.items() for item in items or () if kind_of(item) in kinds
+        ]
 
 
 def kind_of(name: str) -> str:
