@@ -100,14 +100,14 @@ def pddl_to_sas(domain: str, problem: str) -> tuple[Any, str]:
     with ENGINE_LOCK, _silent_translator():
         for name, value in _OPTIONS.items():
             setattr(parts.options, name, value)
-        try:
-            nested = [parts.lisp_parser.parse_nested_list(text.split("\n")) for text in (domain, problem)]
-            task = parts.parsing.parse_task(*nested)
-        except (SystemExit, AssertionError, KeyError, IndexError, parts.lisp_parser.ParseError) as error:
-            raise ValueError(f"not a PDDL problem of the ALFRED domain: {error!r}") from error
-        parts.normalize.normalize(task)
         text = _Lines()
-        parts.translate.pddl_to_sas(task).output(text)
+        try:
+            nested = [parts.lisp_parser.parse_nested_list(each.split("\n")) for each in (domain, problem)]
+            task = parts.parsing.parse_task(*nested)
+            parts.normalize.normalize(task)
+            parts.translate.pddl_to_sas(task).output(text)
+        except (Exception, SystemExit) as error:  # the translator raises whatever its parsing happens upon
+            raise ValueError(f"not a PDDL problem of the ALFRED domain: {error!r}") from error
     return task, "".join(text)
 
 
