@@ -53,7 +53,7 @@ def test_no_thing_that_is_asked_for_lies_where_it_is_asked_for():
 
 
 def test_an_unknown_type_is_named():
-    with pytest.raises(InvalidSettingError, match="'fry'.*pick, look, clean"):
+    with pytest.raises(InvalidSettingError, match=r"'fry'.*pick, look, clean"):
         own_game("fry")  # type: ignore[arg-type]
 
 
@@ -93,7 +93,7 @@ def test_an_empty_folder_says_how_to_get_games(tmp_path):
 def test_a_broken_game_file_is_named(tmp_path, content):
     path = tmp_path / "game.tw-pddl"
     path.write_text(content)
-    with pytest.raises(InvalidTaskError, match="game.tw-pddl"):
+    with pytest.raises(InvalidTaskError, match=r"game\.tw-pddl"):
         load_games(tmp_path)
 
 
