@@ -104,5 +104,24 @@ def _blocksworld() -> Application:
     )
 
 
-APPLICATIONS: dict[str, Callable[[], Application]] = {"blocksworld": _blocksworld}
+def _alfworld() -> Application:
+    from langchain_linvit.environments.alfworld import AlfworldEnvironment, load_games, own_games
+    from langchain_linvit.models.household import household_model
+    from langchain_linvit.planner.settings import PRESETS
+
+    def tasks(choice: TaskChoice) -> list[Task]:
+        folder = choice.problem or choice.data
+        return own_games(12, seed=choice.seed) if folder is None else load_games(folder)
+
+    return Application(
+        name="alfworld",
+        summary="Household tasks in text (ALFWorld).",
+        environment=lambda _: AlfworldEnvironment(),
+        tasks=tasks,
+        offline_model=lambda _: household_model("novice"),
+        settings=PRESETS["paper-alfworld"],
+    )
+
+
+APPLICATIONS: dict[str, Callable[[], Application]] = {"alfworld": _alfworld, "blocksworld": _blocksworld}
 """By name; each is imported when first asked for."""

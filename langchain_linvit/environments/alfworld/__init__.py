@@ -10,7 +10,7 @@ Example:
 """
 
 from langchain_linvit.environments.alfworld.environment import MAX_STEPS, AlfworldEnvironment
-from langchain_linvit.environments.alfworld.generator import own_game, own_games
+from langchain_linvit.environments.alfworld.generator import own_game, own_games, towel_or_cloth
 from langchain_linvit.environments.alfworld.parallel import map_games
 from langchain_linvit.environments.alfworld.parts import ENGINE_LOCK
 from langchain_linvit.environments.alfworld.source import TASK_TYPES, TaskType, data_folder, in_turn, load_games
@@ -27,4 +27,5 @@ __all__ = [
     "map_games",
     "own_game",
     "own_games",
+    "towel_or_cloth",
 ]

@@ -89,6 +89,28 @@ def own_games(count: int, *, kinds: Iterable[TaskType] | None = None, seed: int 
     return [own_game(chosen[i % len(chosen)], seed + i // len(chosen)) for i in range(count)]
 
 
+def towel_or_cloth() -> Task:
+    """The paper's own example (arXiv 2402.16181, figure 2) as a game: clean a cloth, where a towel is at hand.
+
+    The towel lies on the countertop; the cloth is in a closed cabinet.
+    """
+    openable = {"cabinet 1": True, "cabinet 2": True, "drawer 1": True}
+    surfaces = ("countertop 1", "sinkbasin 1", "toilet 1", "towelholder 1", "garbagecan 1")
+    places = {**openable, **dict.fromkeys(surfaces, False)}
+    things = {
+        "cloth 1": "cabinet 2",
+        "towel 1": "countertop 1",
+        "soapbar 1": "countertop 1",
+        "candle 1": "countertop 1",
+        "toiletpaper 1": "toilet 1",
+        "spraybottle 1": "cabinet 1",
+    }
+    spelled = {kind.lower(): kind for kind in (*BATHROOM.places, *BATHROOM.things)}
+    types = {name: spelled[name.rsplit(" ", 1)[0]] for name in (*places, *things)}
+    goal = Goal("clean", "Cloth", "CounterTop", "clean a cloth and put it on countertop")
+    return household_task("towel-or-cloth", Household(places, things, types, BATHROOM), goal)
+
+
 def household_task(name: str, household: Household, goal: Goal) -> Task:
     """The game in which `goal` is to be reached in `household`."""
     walkthrough = _walkthrough(household, goal)
