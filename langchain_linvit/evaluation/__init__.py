@@ -2,6 +2,7 @@
 
 from langchain_linvit.evaluation.baselines import BeamSearch, BestOfN, BreadthFirst, Greedy
 from langchain_linvit.evaluation.method import Method, SlinvitMethod
+from langchain_linvit.evaluation.react import ReAct
 from langchain_linvit.evaluation.rows import Row, judged, summary_row
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "BreadthFirst",
     "Greedy",
     "Method",
+    "ReAct",
     "Row",
     "SlinvitMethod",
     "judged",

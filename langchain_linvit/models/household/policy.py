@@ -20,7 +20,7 @@ from langchain_linvit.models.replies import ToolSchema
 from langchain_linvit.prompts import last_block, request_kind
 
 _UNKNOWN = {"I don't know what to do here.": 1.0}
-_STEP = re.compile(r"^\d+\. (.+)$", re.MULTILINE)
+_STEP = re.compile(r"^\d+\. (.+?)(?: \(thought: .*\))?$", re.MULTILINE)
 _FLOOR = 0.002
 """Weight of a numbered action that the policy would not think of."""
 
@@ -53,6 +53,8 @@ class HouseholdPolicy:
         if kind == "write rules":
             return {_rules(goal): 1.0}
         decision = Decision(goal, household, self.mind, _last_command(messages))
+        if kind == "next action" and "Thought:" in messages[-1].text:
+            return _thoughts(decision)
         if kind == "next action":
             return {f"Action: {command}": weight for command, weight in _commands(decision).items()}
         if kind == "next subgoal":
@@ -93,6 +95,15 @@ def _commands(decision: Decision) -> dict[str, float]:
         command = intention.command(decision.household) or "look"
         commands[command] = commands.get(command, 0.0) + weight
     return commands
+
+
+def _thoughts(decision: Decision) -> dict[str, float]:
+    """The commands with the intention behind each, for prompts that ask for a thought first."""
+    replies: dict[str, float] = {}
+    for command, weight in _commands(decision).items():
+        behind = [each for each in decision.weights() if (each.command(decision.household) or "look") == command]
+        replies[f"Thought: I should {behind[0].text()}.\nAction: {command}"] = weight
+    return replies
 
 
 def _carried_out(decision: Decision, subgoal: str) -> dict[str, float]:
