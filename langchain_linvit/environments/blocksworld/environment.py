@@ -92,14 +92,21 @@ class BlocksWorldEnvironment(Environment):
         state = self._state_now()
         if self._solved:
             return Transition(english.state_text(state), done=True, solved=True, error="the goal holds: it is over")
-        move = english.parse_action(action)
-        error = _unreadable(action) if move is None else obstacle(state, move)
-        if move is None or error is not None:
-            return Transition(f"Not possible: {error}.", solved=False, error=error)
-        self._state = apply(state, move)
-        self._actions = (*self._actions, english.action_text(move))
+        after = _successors(state).get(action)
+        if after is None:
+            return self._step_reworded(action)
+        self._state = after
+        self._actions = (*self._actions, action)
         self._solved = solved = goal_holds(self._state, self._problem.goal)
         return Transition(english.state_text(self._state), reward=float(solved), done=solved, solved=solved)
+
+    def _step_reworded(self, action: str) -> Transition:
+        """A step in other words than `admissible_actions` has, or one that is not possible."""
+        move = english.parse_action(action)
+        error = _unreadable(action) if move is None else obstacle(self._state, move)
+        if move is None or error is not None:
+            return Transition(f"Not possible: {error}.", solved=False, error=error)
+        return self.step(english.action_text(move))
 
     def state_text(self) -> str:
         """All facts of the current state, in English."""
@@ -150,7 +157,7 @@ class BlocksWorldEnvironment(Environment):
     def admissible_actions(self) -> list[str]:
         """Every possible action in English, in a fixed order; none once the goal holds."""
         state = self._state_now()
-        return [] if self._solved else [english.action_text(move) for move in legal_moves(state)]
+        return [] if self._solved else list(_successors(state))
 
     def parse_action(self, text: str) -> ParsedAction:
         """The action that `text` names, possible or not, as long as its blocks exist."""
@@ -244,6 +251,12 @@ def _unreadable(action: str) -> str:
         f"{shorten(action)!r} is no action; write 'pick up the X block', 'put down the X block', "
         "'stack the X block on top of the Y block' or 'unstack the X block from on top of the Y block'"
     )
+
+
+@lru_cache(maxsize=16_384)
+def _successors(state: State) -> dict[str, State]:
+    """The possible actions in English, in their fixed order, and where each leads."""
+    return {english.action_text(move): apply(state, move) for move in legal_moves(state)}
 
 
 def _read_task(text: str, source: str) -> Problem:

@@ -37,7 +37,7 @@ RESERVED: Final = frozenset({"an", "and", "block", "hand", "is", "on", "table", 
 MAX_CHARACTERS: Final = 200_000
 """Length of the longest task or state that is read: about two thousand blocks."""
 
-_MAX_ACTION: Final = 300
+_MAX_SENTENCE: Final = 300
 _CACHEABLE: Final = 4_000  # longer texts are not remembered, so that the memory stays bounded
 _OBJECTS: Final = {colour: name for name, colour in COLOURS.items()}
 _TEMPLATES: Final[dict[str, str]] = {
@@ -109,7 +109,7 @@ def facts_text(given: Iterable[Fact]) -> str:
 
 def parse_action(text: str) -> Move | None:
     """The move that `text` spells, whatever its case and articles, or as PDDL: "(stack a b)"; None if none."""
-    return _parse_action(text) if len(text) <= _MAX_ACTION else None
+    return _parse_action(text) if len(text) <= _MAX_SENTENCE else None
 
 
 @lru_cache(maxsize=8192)
@@ -171,9 +171,10 @@ def _parse_state(text: str) -> State:
 @lru_cache(maxsize=8192)
 def _parse_facts(text: str) -> Goal:
     clauses = (" ".join(clause.split()) for clause in _SEPARATOR.split(text.lower()))
-    return tuple(dict.fromkeys(_parse_clause(clause) for clause in clauses if clause))
+    return tuple(dict.fromkeys(_parse_clause(clause[:_MAX_SENTENCE]) for clause in clauses if clause))
 
 
+@lru_cache(maxsize=8192)
 def _parse_clause(clause: str) -> Fact:
     for predicate, pattern in _CLAUSES:
         found = pattern.fullmatch(clause)

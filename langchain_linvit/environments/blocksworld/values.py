@@ -37,7 +37,7 @@ def share_in_place(state: State, goal: Goal) -> float:
         return 1.0
     tower = _Towers(state, wanted)
     steps = sum(tower.steps_needed(block) for block in range(len(state.blocks)))
-    return 1 - max(1, steps) / (_STEPS_PER_BLOCK * len(state.blocks))
+    return 1 - steps / (_STEPS_PER_BLOCK * len(state.blocks))
 
 
 class _Wanted(NamedTuple):

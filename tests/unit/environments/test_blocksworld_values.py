@@ -1,5 +1,6 @@
 """The rule value: 1 exactly at the goal, falling with the distance, strong enough for a narrow beam."""
 
+import itertools
 import random
 from collections import defaultdict
 from statistics import mean
@@ -14,7 +15,15 @@ from langchain_linvit.environments.blocksworld import (
     solve_optimally,
 )
 from langchain_linvit.environments.blocksworld.pddl import read_problem
-from langchain_linvit.environments.blocksworld.state import Problem, apply, goal_holds, legal_moves
+from langchain_linvit.environments.blocksworld.state import (
+    TABLE,
+    Problem,
+    State,
+    apply,
+    facts,
+    goal_holds,
+    legal_moves,
+)
 from langchain_linvit.environments.blocksworld.values import share_in_place
 from langchain_linvit.errors import InvalidTaskError
 
@@ -61,6 +70,22 @@ def test_is_one_exactly_where_the_goal_holds():
             env.step(action)
         solved += blocks_in_place(env.state_text(), env.goal) == 1.0
     assert solved == 10
+
+
+def test_is_one_exactly_where_the_goal_holds_for_every_goal_of_two_facts():
+    blocks = ("red", "blue", "orange")
+    reached = {State(blocks, (TABLE,) * 3)}
+    for _ in range(8):
+        reached |= {apply(state, move) for state in reached for move in legal_moves(state)}
+    atoms = sorted({fact for state in reached for fact in facts(state)})
+    goals = 0
+    for goal in itertools.combinations_with_replacement(atoms, 2):
+        goals += any(goal_holds(state, goal) for state in reached)
+        for state in reached:
+            if any(goal_holds(other, goal) for other in reached):
+                assert (share_in_place(state, goal) == 1.0) == goal_holds(state, goal), (state, goal)
+    assert len(reached) == 22
+    assert goals > 50
 
 
 def test_never_claims_more_steps_than_are_needed_and_falls_with_the_distance():
