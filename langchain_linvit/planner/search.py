@@ -6,6 +6,7 @@ and returns an update. What comes next stands in the channels `phase` and `batch
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from langchain_linvit.calls import Caller, ModelEnvironment, derive_seed
@@ -104,36 +105,36 @@ class SearchNodes:
     async def _try(self, pending: Node, environment: Environment, run: Run, caller: Caller) -> Node | None:
         """One action in a fork: the child it leads to; dead where it is illegal, None where no step is granted."""
         action = pending["text"]
-        fork = await caller.fork(environment)
-        try:
-            transition = await caller.step(fork, action)
-        except BudgetExhaustedError:
-            fork.close()
-            return None
-        except ModelCallError as failure:  # an imagined step whose model failed
-            transition = Transition("", error=str(failure))
-        if transition.error is not None:
-            fork.close()
-            return dead_node(pending, transition.error)
-        steps = [(action, clipped(transition.observation))]
-        node = reached_node(pending, fork, transition, steps, transition.reward)
-        run.live[node["id"]] = fork
+        with ExitStack() as unless_kept:
+            fork = unless_kept.enter_context(closing(await caller.fork(environment)))
+            try:
+                transition = await caller.step(fork, action)
+            except BudgetExhaustedError:
+                return None
+            except ModelCallError as failure:  # an imagined step whose model failed
+                transition = Transition("", error=str(failure))
+            if transition.error is not None:
+                return dead_node(pending, transition.error)
+            steps = [(action, clipped(transition.observation))]
+            node = reached_node(pending, fork, transition, steps, transition.reward)
+            run.live[node["id"]] = fork
+            unless_kept.pop_all()
         return node
 
     async def carry_out(self, unit: UnitInput, run: Run, caller: Caller) -> Update:
         """Let the low-level policy carry one text subgoal out, in a fork of its parent's environment."""
         parent, pending = unit["nodes"]
-        fork = await caller.fork(await self.parts.live(parent, run, caller))
+        environment = await self.parts.live(parent, run, caller)
         most = min(self.parts.settings.actions_per_subgoal, unit["horizon"] - parent["used"])
-        try:
-            node = await self._pursue(pending, fork, unit["history"][parent["id"]], most, caller)
-        except BudgetExhaustedError as error:
-            fork.close()
-            return refused(caller, error)
-        if node["error"] is None:
-            run.live[node["id"]] = fork
-        else:
-            fork.close()
+        with ExitStack() as unless_kept:
+            fork = unless_kept.enter_context(closing(await caller.fork(environment)))
+            try:
+                node = await self._pursue(pending, fork, unit["history"][parent["id"]], most, caller)
+            except BudgetExhaustedError as error:
+                return refused(caller, error)
+            if node["error"] is None:
+                run.live[node["id"]] = fork
+                unless_kept.pop_all()
         return {"carried": {node["id"]: node}, **spent(caller)}
 
     async def _pursue(

@@ -1,0 +1,350 @@
+"""V^: every estimator's formula, rollouts against the exact value, and what failures turn into."""
+
+import math
+from functools import cache
+
+import pytest
+from langchain_core.messages import HumanMessage
+from worlds import Corridor, CountedCorridor, closeness, walker, walker_model
+
+from langchain_linvit.accounting import Account
+from langchain_linvit.calls import AsyncIO, Caller, Retry, SyncIO, drive
+from langchain_linvit.environments.base import Outcome, Task, Transition
+from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, ModelCallError
+from langchain_linvit.models import PolicyChatModel, ScriptedChatModel
+from langchain_linvit.priors import ChatPrior
+from langchain_linvit.prompts import Situation
+from langchain_linvit.values import (
+    BlendValue,
+    CriticValue,
+    FunctionValue,
+    Leaf,
+    OracleValue,
+    RolloutValue,
+    ValueEstimate,
+    ValueEstimator,
+    held_share,
+)
+
+P_RIGHT, P_LEFT, P_STAY = 0.4, 0.4, 0.2  # of `walker`; `fly` can't be done, and changes nothing
+
+
+def leaf(environment=None, at=1, target=3, remaining=4, name="leaf"):
+    environment = environment or Corridor()
+    environment.reset(Task.from_text(f"reach {target}"))
+    for _ in range(at):
+        environment.step("go right")
+    return Leaf(name, Situation.of(environment, []), environment, remaining)
+
+
+class InTurn(SyncIO):
+    """Sync primitives without threads: what happens has one order."""
+
+    async def gather(self, bodies):
+        return [await body() for body in bodies]
+
+
+def caller(account=None, seed=0):
+    return Caller(InTurn(), account or Account(), seed, Retry(1, 0))
+
+
+def estimated(value, *leaves, account=None, seed=0, prepared=None):
+    return drive(value.estimate(list(leaves) or [leaf()], caller(account, seed), prepared or {}))
+
+
+def rollouts(model=None, **options):
+    return RolloutValue(**options).bound_to(ChatPrior(model or walker_model(), method="sampled"), None)
+
+
+def always(text):
+    return PolicyChatModel(policy=lambda messages, tools: {text: 1})
+
+
+@cache
+def exact(position, steps, target=3, discount=1.0):
+    """The chance that `walker` reaches `target` within `steps`, discounted by the steps it takes."""
+    if position == target:
+        return 1.0
+    if steps == 0:
+        return 0.0
+    after = [(P_RIGHT, position + 1), (P_LEFT, max(position - 1, 0)), (P_STAY, position)]
+    return discount * sum(p * exact(cell, steps - 1, target, discount) for p, cell in after)
+
+
+# functions
+
+
+def test_a_function_values_the_state_against_the_goal():
+    [near, far] = estimated(FunctionValue(closeness), leaf(at=2), leaf(at=1))
+    assert (near.value, far.value) == pytest.approx((2 / 3, 1 / 3))
+    assert near.source == "rules"
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, math.nan])
+def test_a_function_outside_of_its_range_is_an_error(value):
+    with pytest.raises(InvalidSettingError, match="must stay in"):
+        estimated(FunctionValue(lambda state, goal: value))
+
+
+# the critic
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("Holds: 2 of 5", 0.4),
+        ("2 out of 5", 0.4),
+        ("Holds: 3/4.", 0.75),
+        ("of 1 of 2 I hold: 0 of 3", 0.0),
+        ("Holds: 7 of 5", 1.0),
+        ("Holds: 0 of 0", None),
+        ("Holds: two of five", None),
+        ("", None),
+        ("9" * 10_000 + " of 3", 1.0),
+    ],
+)
+def test_the_share_that_holds_is_read_from_the_last_line(text, share):
+    assert held_share(text) == share
+
+
+def test_the_critic_averages_its_readable_samples():
+    model = ScriptedChatModel(replies=["Holds: 1 of 2", "no idea", "Holds: 2 of 2"])
+    [estimate] = estimated(CriticValue(model, samples=3))
+    assert estimate == ValueEstimate(0.75, "critic", "Holds: 1 of 2")
+
+
+def test_an_unreadable_critic_is_asked_once_more_and_then_counts_as_an_error():
+    model = ScriptedChatModel(replies=["hm", "Holds: 1 of 4"])
+    assert estimated(CriticValue(model))[0].value == 0.25
+    [estimate] = estimated(CriticValue(always("hm")))
+    assert (estimate.value, estimate.source) == (0.0, "critic")
+    assert "no line `Holds: a of b`: 'hm'" in estimate.error
+
+
+def test_each_leaf_is_judged_in_its_own_situation_with_a_seed_of_its_own():
+    asked = []
+
+    def policy(messages, tools):
+        asked.append(messages[-1].text)
+        return walker(messages, tools)
+
+    near, far = estimated(CriticValue(PolicyChatModel(policy=policy)), leaf(at=2, name="a"), leaf(at=1, name="b"))
+    assert (near.value, far.value) == pytest.approx((2 / 3, 1 / 3))
+    assert len(asked) == 2
+
+
+def test_the_critic_takes_the_planners_model_only_where_it_has_none():
+    own, planners = always("Holds: 1 of 1"), always("Holds: 1 of 2")
+    assert estimated(CriticValue().bound_to(None, planners))[0].value == 0.5
+    assert estimated(CriticValue(own).bound_to(None, planners))[0].value == 1.0
+    with pytest.raises(InvalidSettingError, match="the critic has no model"):
+        estimated(CriticValue())
+    with pytest.raises(InvalidSettingError, match="samples"):
+        CriticValue(samples=0)
+
+
+# rollouts
+
+
+@pytest.mark.parametrize("discount", [1.0, 0.8])
+@pytest.mark.parametrize(("at", "remaining"), [(1, 4), (2, 3), (0, 6)])
+def test_rollouts_estimate_the_exact_value(at, remaining, discount):
+    n = 200
+    [estimate] = estimated(rollouts(rollouts=n, discount=discount), leaf(at=at, remaining=remaining))
+    expected = exact(at, remaining, 3, discount)
+    # four standard deviations of the mean of n values in [0, 1]; the seed is fixed
+    assert estimate.value == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / n))
+    assert estimate.source == "rollouts"
+
+
+def test_rollouts_have_seeds_of_their_own_and_repeat():
+    values = {seed: estimated(rollouts(rollouts=8), seed=seed)[0].value for seed in range(12)}
+    assert len(set(values.values())) > 2
+    assert estimated(rollouts(rollouts=8), seed=3)[0].value == values[3]
+
+
+async def test_rollouts_are_the_same_sync_and_async():
+    value, where = rollouts(rollouts=16), leaf()
+    [first] = await value.estimate([where], Caller(AsyncIO(), seed=5), {})
+    assert first == estimated(value, where, seed=5)[0]
+
+
+def test_no_rollout_is_longer_than_what_remains_or_was_asked_for():
+    for value, remaining, steps in (
+        (rollouts(always("Action: wait"), rollouts=1), 4, 4),
+        (rollouts(always("Action: wait"), rollouts=1, length=2), 4, 2),
+        (rollouts(always("Action: wait"), rollouts=1, length=9), 4, 4),
+    ):
+        account = Account()
+        assert estimated(value, leaf(remaining=remaining), account=account)[0].value == 0
+        assert account.spent["env_steps_simulated"] == steps
+
+
+def test_discounting_counts_the_steps_to_success():
+    value = rollouts(always("Action: go right"), rollouts=2, discount=0.5)
+    assert estimated(value, leaf(at=1, target=3))[0].value == 0.25
+    assert estimated(value, leaf(at=2, target=3))[0].value == 0.5
+
+
+class Paying(Corridor):
+    """Every step to the right pays 0.3; success can't be seen."""
+
+    def step(self, action):
+        transition = super().step(action)
+        return Transition(transition.observation, reward=0.3 if action == "go right" else 0.0, error=transition.error)
+
+
+def test_rewards_add_up_discounted_and_clipped():
+    right = always("Action: go right")
+    assert estimated(rollouts(right, rollouts=1), leaf(Paying(), remaining=2))[0].value == pytest.approx(0.6)
+    assert estimated(rollouts(right, rollouts=1), leaf(Paying(), remaining=9))[0].value == 1.0
+    discounted = estimated(rollouts(right, rollouts=1, discount=0.5), leaf(Paying(), remaining=3))[0].value
+    assert discounted == pytest.approx(0.3 * (1 + 0.5 + 0.25))
+
+
+@pytest.mark.parametrize("remaining", [2, 0])
+def test_the_critic_judges_ends_that_show_neither_success_nor_reward(remaining):
+    value = RolloutValue(rollouts=2).bound_to(ChatPrior(always("Action: wait")), always("Holds: 1 of 4"))
+    [estimate] = estimated(value, leaf(Paying(), remaining=remaining))
+    assert estimate.value == 0.25
+
+
+@pytest.mark.parametrize("answer", ["Action: wait", "Action: fly"])
+def test_the_critic_is_not_asked_where_failure_is_plain(answer):
+    value = RolloutValue(rollouts=1).bound_to(ChatPrior(always(answer)), ScriptedChatModel(replies=[]))
+    assert estimated(value, leaf(remaining=2))[0].value == 0
+
+
+def test_unreadable_actions_cost_a_step_and_are_told_to_the_model():
+    prompts = []
+
+    def policy(messages, tools):
+        prompts.append(messages[-1].text)
+        return {"Action: fly": 1}
+
+    estimated(rollouts(PolicyChatModel(policy=policy), rollouts=1), leaf(remaining=3))
+    assert len(prompts) == 3
+    assert "not possible here" in prompts[1]
+
+
+def test_failed_rollouts_are_left_out_of_the_mean():
+    replies = ["Action: go right", ConnectionError("down"), "Action: wait"]
+    value = rollouts(ScriptedChatModel(replies=replies), rollouts=3)
+    [estimate] = estimated(value, leaf(at=2, remaining=1))
+    assert estimate.value == 0.5
+    assert estimate.detail == "1 of 2 rollouts reached something"
+
+
+def test_rollouts_that_all_fail_are_an_estimate_of_0_with_the_reason():
+    [estimate] = estimated(rollouts(walker_model(failure_rate=1.0), rollouts=2))
+    assert estimate.value == 0
+    assert "every rollout failed" in estimate.error
+
+
+def test_rollouts_share_the_budget_and_refuse_where_none_could_run():
+    account = Account(completions=0)
+    with pytest.raises(BudgetExhaustedError):
+        estimated(rollouts(rollouts=2), account=account)
+    some = Account(completions=5)
+    estimated(rollouts(always("Action: go right"), rollouts=2), leaf(at=1), account=some)
+    assert some.completions >= 0
+
+
+def test_leaves_stay_where_they_are_and_forks_are_closed():
+    CountedCorridor.live = 0
+    where = leaf(CountedCorridor())
+    estimated(rollouts(rollouts=4), where)
+    assert where.environment.position == 1
+    assert CountedCorridor.live == 1
+
+
+def test_settings_of_rollouts_are_checked():
+    for wrong in ({"rollouts": 0}, {"discount": 0}, {"discount": 1.1}):
+        with pytest.raises(InvalidSettingError):
+            RolloutValue(**wrong)
+    with pytest.raises(InvalidSettingError, match="no policy"):
+        estimated(RolloutValue(rollouts=1))
+
+
+# the oracle
+
+
+class Judged(Corridor):
+    """A corridor whose hidden verdict is the share of the way."""
+
+    asked = 0
+
+    def evaluate(self):
+        Judged.asked += 1
+        return Outcome(success=False, score=self.position / 10)
+
+
+def test_the_oracle_tells_the_benchmarks_score():
+    assert estimated(OracleValue(), leaf(Judged(), at=2))[0] == ValueEstimate(0.2, "oracle")
+    value = rollouts(always("Action: go right"), rollouts=1, oracle=True)
+    [estimate] = estimated(value, leaf(Judged(), at=1, target=9, remaining=3))
+    assert estimate.value == 0.4
+    assert (estimate.source, value.name) == ("oracle_rollouts", "oracle_rollouts")
+
+
+def test_nothing_but_the_oracle_asks_for_the_verdict():
+    Judged.asked = 0
+    blend = BlendValue([(1, FunctionValue(closeness)), (1, CriticValue(walker_model()))])
+    for value in (FunctionValue(closeness), CriticValue(walker_model()), rollouts(rollouts=2), blend):
+        estimated(value, leaf(Judged()))
+    assert Judged.asked == 0
+    estimated(OracleValue(), leaf(Judged()))
+    assert Judged.asked == 1
+
+
+# blends
+
+
+class Fixed(ValueEstimator):
+    def __init__(self, values, name="fixed", error=None, **flags):
+        self.values, self.name, self.error = values, name, error
+        for flag, is_set in flags.items():
+            setattr(self, flag, is_set)
+
+    async def prepare(self, situation, caller):
+        return {"name": self.name}
+
+    async def estimate(self, leaves, caller, prepared):
+        assert prepared == {"name": self.name}
+        return [ValueEstimate(value, self.name, error=self.error) for value in self.values]
+
+
+def test_a_blend_is_the_weighted_mean_leaf_by_leaf():
+    blend = BlendValue([(3, Fixed([0.2, 1.0], "a")), (1, Fixed([0.6, 0.0], "b", error="lost"))])
+    prepared = drive(blend.prepare(leaf().situation, caller()))
+    first, second = estimated(blend, leaf(), leaf(), prepared=prepared)
+    assert (first.value, second.value) == pytest.approx((0.3, 0.75))
+    assert (first.source, first.detail, first.error) == ("a+b", "a 0.20, b 0.60", "lost")
+
+
+def test_a_blend_has_the_demands_of_its_parts():
+    assert BlendValue([(1, RolloutValue()), (1, FunctionValue(closeness))]).per_leaf
+    assert not BlendValue([(1, RolloutValue()), (1, Fixed([0], per_leaf=False))]).per_leaf
+    assert BlendValue([(1, RolloutValue()), (1, CriticValue())]).uses_horizon
+    assert not BlendValue([(1, CriticValue())]).uses_horizon
+    bound = BlendValue([(1, RolloutValue()), (1, CriticValue())]).bound_to(ChatPrior(walker_model()), walker_model())
+    assert bound.parts[0][1].policy is not None
+    assert bound.parts[1][1].sampling is not None
+
+
+@pytest.mark.parametrize("parts", [[], [(0, CriticValue())], [(math.inf, CriticValue())], [(math.nan, CriticValue())]])
+def test_a_blend_needs_sound_weights(parts):
+    with pytest.raises(InvalidSettingError):
+        BlendValue(parts)
+
+
+def test_a_failing_part_fails_the_blend():
+    blend = BlendValue([(1, FunctionValue(closeness)), (1, CriticValue(walker_model(failure_rate=1.0)))])
+    with pytest.raises(ModelCallError):
+        estimated(blend)
+
+
+def test_the_walker_is_as_the_exact_value_says():
+    assert walker([HumanMessage("hello")], []) == {
+        "Action: go right": P_RIGHT, "Action: go left": P_LEFT, "Action: wait": 0.1, "Action: fly": 0.1,
+    }  # fmt: skip
