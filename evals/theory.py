@@ -53,6 +53,8 @@ OTHER_SCALE = 0.03
 SCALES = (0.01, 0.03, 0.1, 0.3, 1.0)
 SHARE = 0.1
 """eps as a share of V*."""
+SETTLED = 0.9
+"""A policy that comes within eps only later than this share of a run has not been seen to stay there."""
 PARTS = ("episodes", "calibration", "coverage", "sensitivity", "chat")
 Row = dict[str, Any]
 
@@ -133,7 +135,7 @@ def chat_candidates(problem: Problem, task: Any, scale: float) -> Iterator[Candi
 
 
 def episodes_needed(problem: Problem, learner: Any) -> tuple[int | None, int | None]:
-    """Episodes until each returned policy is and stays within eps; None where that takes too many.
+    """Episodes until each returned policy is and stays within eps, for the last tenth of the run at least; else None.
 
     Looked at after each of the first 50 episodes, and after every fifth from then on.
     """
@@ -152,7 +154,7 @@ def episodes_needed(problem: Problem, learner: Any) -> tuple[int | None, int | N
     learner.run(problem.max_episodes, stop=False, callback=record)
     outside = np.array(gaps) > SHARE * problem.best
     needed = [int(np.flatnonzero(column)[-1]) + 1 if column.any() else 0 for column in outside.T]
-    first, second = (count if count <= problem.max_episodes else None for count in needed)
+    first, second = (count if count <= SETTLED * problem.max_episodes else None for count in needed)
     return first, second
 
 
