@@ -80,13 +80,13 @@ def draw(rows: list[Row], path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError("the picture needs matplotlib: pip install 'langchain-linvit[plots]'") from error
-    parts = [part for part in ("episodes", "sensitivity", "chat") if any(row["part"] == part for row in rows)]
-    names = list(dict.fromkeys(row["problem"] for row in rows if row["part"] in ("episodes", "sensitivity")))
-    panels = [(p, n) for p in ("episodes", "sensitivity") if p in parts for n in names]
-    panels += [("chat", n) for n in dict.fromkeys(r["problem"] for r in rows if r["part"] == "chat")]
+    parts = ("episodes", "sensitivity", "chat")
+    panels = [
+        pair for part in parts for pair in dict.fromkeys((r["part"], r["problem"]) for r in rows) if pair[0] == part
+    ]
     if not panels:
         return
-    across = max(len(names), 1)
+    across = 3
     down = -(-len(panels) // across)
     figure = Figure(figsize=(4.6 * across, 3.6 * down), layout="constrained")
     for place, (part, name) in enumerate(panels, 1):
@@ -120,6 +120,7 @@ def _panel(axes: Any, rows: list[Row]) -> None:
             axes.axhspan(row["low"], row["high"], color=colour, alpha=0.08)
     axes.axhline(rows[0]["max_episodes"] + 1, color="grey", linestyle=":", linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter("")
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("KL(pi* || prior), nats")

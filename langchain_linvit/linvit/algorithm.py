@@ -136,8 +136,15 @@ class LINVIT(Learner):
         """Plan on what has been counted so far, and certify the plan."""
         stages = self._stages()
         self.plan = self._optimistic_plan(stages)
-        self.empirical_plan = self._empirical_plan(stages)
+        self._empirical: Plan | None = None
         self._certificate = self._certify(stages) if self.certify else None
+
+    @property
+    def empirical_plan(self) -> Plan:
+        """The plan without any bonus, on the same counts as `plan`; made when it is asked for."""
+        if self._empirical is None:
+            self._empirical = self._empirical_plan(self.plan.stages)
+        return self._empirical
 
     def _widest(self, h: int, state: int) -> int:
         """The action of the prior's support whose value is least certain; ties are broken at random."""
