@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format types bench clean
+.PHONY: demo test alfworld lint format types bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,6 +16,9 @@ demo: $(INSTALLED)  ## plan BlocksWorld problems offline, with live progress
 
 test: $(INSTALLED)  ## the whole test suite; missing real parts are skipped with a reason
 	$(BIN)/python -m pytest -n 2 tests
+
+alfworld: $(INSTALLED)  ## add the ALFWorld engine: two minutes, needs gcc and g++; without it its tests are skipped
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld]"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -42,37 +42,37 @@ SUBGOALS: dict[str, Any] = {"preset": "paper-alfworld", "level": "subgoal"}
 """The same over subgoals in words, each carried out by the policy."""
 ROLLOUTS: dict[str, Any] = {"preset": "paper-alfworld", "value": RolloutValue(2)}
 """The same with Monte-Carlo values: two episodes of the policy from every state of a layer."""
-ROLLOUT_LEVELS = ("novice",)
-"""Noise levels for which rollouts are measured as well: they take some 50 times the completions of the critic."""
+VALUES = ("critic", "rollouts")
+"""Value estimators to measure; rollouts take some 50 times the completions of the critic."""
 COLUMNS = (
-    "method", "prior", "value", "n", "success", *TASK_TYPES, "steps", "llm_calls", "requests", "unique_states",
-    "env_steps", "seconds", "errors",
+    "method", "prior", "value", "n", "success", *TASK_TYPES, "steps", "llm_calls", "env_steps", "seconds", "errors",
 )  # fmt: skip
 
 Played = dict[tuple[str, str, str | None], PlanResult | Exception]
 """The results of one game, by method, level and value."""
 
 
-def play(task: Task, *, levels: Sequence[str], model: str | None, seed: int) -> Played:
+def play(task: Task, *, levels: Sequence[str], values: Sequence[str], model: str | None, seed: int) -> Played:
     """Every method on one game, which is loaded once for all of them."""
     environment = AlfworldEnvironment()
     results: Played = {}
     for level in levels:
         chat_model = partial(named_model, model) if model else partial(household_model, level, seed=seed)
-        searched = [
-            (SlinvitMethod(environment, retry_delay=0.0, **CRITIC), "critic"),
-            (SlinvitMethod(environment, name="slinvit (subgoals)", retry_delay=0.0, **SUBGOALS), "critic"),
-        ]
-        if model or level in ROLLOUT_LEVELS:
-            searched.append((SlinvitMethod(environment, retry_delay=0.0, **ROLLOUTS), "rollouts"))
+        searched: list[Method] = []
+        if "critic" in values:
+            searched.append(SlinvitMethod(environment, retry_delay=0.0, **CRITIC))
+            searched.append(SlinvitMethod(environment, name="slinvit, subgoals", retry_delay=0.0, **SUBGOALS))
+        if "rollouts" in values:
+            searched.append(SlinvitMethod(environment, name="slinvit, rollouts", retry_delay=0.0, **ROLLOUTS))
         for alone in (Greedy(environment, retry_delay=0.0), ReAct(environment, retry_delay=0.0)):
             results[alone.name, level, None] = attempt(alone, task, chat_model(), Budget(), seed)
-        for method, value in searched:
+        for method in searched:
             result = attempt(method, task, chat_model(), Budget(), seed)
-            results[method.name, level, value] = result
+            results[method.name, level, "rollouts" if "rollouts" in method.name else "critic"] = result
             best = BestOfN(environment, value="critic", retry_delay=0.0)
-            name = f"best_of_n (= {method.name}, {value})"
-            results[name, level, "critic"] = attempt(best, task, chat_model(), completions(result), seed)
+            results[f"best_of_n (= {method.name})", level, "critic"] = attempt(
+                best, task, chat_model(), completions(result), seed
+            )
     return results
 
 
@@ -115,6 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("--data", type=Path, help="a folder of official games; default: generated games")
     arguments.add_argument("--full", action="store_true", help=f"all games, not {GAMES} spread over the types")
     arguments.add_argument("--levels", nargs="*", default=list(MINDS), help="noise levels of the embedded policy")
+    arguments.add_argument("--values", nargs="*", default=list(VALUES), choices=VALUES, help="estimators to measure")
     arguments.add_argument("--processes", type=int, default=1, help="games at once, each in its own process")
     options = arguments.parse_args(argv)
     tasks = own_games(GAMES, seed=1_000 + options.seed) if options.data is None else load_games(options.data)
@@ -122,7 +123,7 @@ def main(argv: list[str] | None = None) -> None:
         tasks = in_turn(tasks, options.limit or GAMES)
     levels = [options.model] if options.model else options.levels
     started = time.monotonic()
-    playing = partial(play, levels=levels, model=options.model, seed=options.seed)
+    playing = partial(play, levels=levels, values=options.values, model=options.model, seed=options.seed)
     games = map_games(playing, tasks, processes=options.processes)
     played = list(track(games, "games", total=len(tasks), transient=True))
     rows = rows_of(tasks, played)

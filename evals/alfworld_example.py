@@ -28,6 +28,8 @@ BELIEFS = 1
 SEED = 1
 """Seed of the search: one whose first decision has the towel among its three proposals."""
 SETTINGS: dict[str, Any] = {"preset": "paper-figure-2", "value": "critic", "level": "subgoal"}
+LAYERS = 2
+"""N, and the layers that the picture shows."""
 COLOURS = {"chosen": "#2e7d32", "pruned": "#9e9e9e", "linked": "#9e9e9e", "dead": "#c62828"}
 
 
@@ -39,12 +41,12 @@ def solve(seed: int = SEED) -> tuple[PlanResult, PlanResult]:
     return alone, method.solve(task, model=household_model("novice", seed=BELIEFS), seed=seed)
 
 
-def draw(result: PlanResult, path: Path, decision: int = 0) -> None:
-    """One decision's tree: what was proposed, log pi_LLM of it, V of the leaves; the chosen branch in green."""
+def draw(result: PlanResult, path: Path) -> None:
+    """The first decision's tree: what was proposed, log pi_LLM of it, V of the leaves; the chosen branch in green."""
     from matplotlib.figure import Figure
 
-    nodes = [node for node in result.tree if node.decision == decision]
-    rows = _rows(nodes)
+    rows = _rows(result.tree)
+    nodes = [node for node in result.tree if node.id in rows]
     figure = Figure(figsize=(11, 0.62 * max(y for _, y in rows.values()) + 1.2), layout="constrained")
     axes = figure.subplots()
     for node in nodes:
@@ -55,31 +57,29 @@ def draw(result: PlanResult, path: Path, decision: int = 0) -> None:
             axes.plot([above[0], x], [above[1], y], color=colour, linewidth=1 + (node.status == "chosen"), zorder=1)
         box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour}
         axes.text(x, y, _label(node), ha="center", va="center", fontsize=8, color=colour, bbox=box)
-    axes.set(xlim=(-0.35, 2.4), title=f"SLINVIT, k=3, N=2, decision {decision + 1}: {result.goal}")
+    axes.set(xlim=(-0.35, 2.4), title=f"SLINVIT, k=3, N=2, first decision: {result.goal}")
     axes.invert_yaxis()
     axes.axis("off")
     figure.savefig(path, dpi=120)
 
 
 def _rows(nodes: list[TreeNode]) -> dict[str, tuple[float, float]]:
-    """Where each node stands: its layer, and a row of its own for every leaf."""
+    """Where each node of the first layers stands: its layer, and a row of its own for every leaf."""
     children: dict[str | None, list[TreeNode]] = defaultdict(list)
-    known = {node.id for node in nodes}
     for node in nodes:
-        children[node.parent if node.parent in known else None].append(node)
+        children[node.parent].append(node)
     places: dict[str, tuple[float, float]] = {}
 
     def place(node: TreeNode, layer: int, row: float) -> float:
         below = row
-        for child in children[node.id]:
+        shown = children[node.id] if layer < LAYERS else []
+        for child in shown:
             below = place(child, layer + 1, below)
-        rows = [places[child.id][1] for child in children[node.id]]
+        rows = [places[child.id][1] for child in shown]
         places[node.id] = (layer, sum(rows) / len(rows) if rows else row)
         return below if rows else row + 1
 
-    row = 0.0
-    for root in children[None]:
-        row = place(root, 0, row)
+    place(nodes[0], 0, 0.0)
     return places
 
 
@@ -91,8 +91,10 @@ def _label(node: TreeNode) -> str:
         numbers.append(f"log p {node.log_prob:.2f}")
     if node.value is not None:
         numbers.append(f"V {node.value:.2f}")
-    if node.status in {"dead", "linked"}:
-        numbers.append({"dead": "not possible", "linked": "equal state"}[node.status])
+    if node.status == "linked":
+        numbers.append("equal state")
+    if node.error:
+        numbers.append(plain(node.error, 30))
     return "\n".join((plain(node.text, 60), ", ".join(numbers)))
 
 

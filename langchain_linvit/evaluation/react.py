@@ -42,7 +42,8 @@ class ReAct(EpisodeMethod):
             path = ["react", len(episode.steps)]
             try:
                 answer = (await episode.caller.complete(sampling, situation.messages(template), path=path))[0].text
-            except ModelCallError:
+            except ModelCallError as failure:
+                episode.notes.append(str(failure))
                 return
             await episode.act(situation.parse(answer))
             action, observation = episode.history[-1]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
 from langchain_linvit.environments.alfworld.engine import load_game
-from langchain_linvit.environments.alfworld.goal import GoalConditions
+from langchain_linvit.environments.alfworld.goal import goal_conditions
 from langchain_linvit.environments.alfworld.knowledge import Knowledge, Places
 from langchain_linvit.environments.alfworld.prompts import DESCRIPTION
 from langchain_linvit.environments.alfworld.source import game_source
@@ -141,7 +141,7 @@ class AlfworldEnvironment(Environment):
         """Whether the game is won, and in `info` the share of goal conditions that hold."""
         known = self._knowledge
         won = known.position.won
-        share = GoalConditions.of(known.game.source.problem).share(known.game.start.facts, known.position.facts)
+        share = goal_conditions(known.game.source.problem).share(known.game.start.facts, known.position.facts)
         return Outcome(success=won, score=float(won), info={"goal_conditions": share})
 
     def goal_conditions(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from langchain_linvit.environments.alfworld.engine import Facts
@@ -36,18 +37,6 @@ class GoalConditions:
 
     groups: tuple[tuple[Atom, ...], ...]
 
-    @classmethod
-    def of(cls, problem: str) -> GoalConditions:
-        """The goal of a PDDL problem, which may use `and`, `exists`, `not (= ...)` and atoms.
-
-        Raises:
-            ValueError: The goal uses something else.
-        """
-        nested = engine_parts().lisp_parser.parse_nested_list(problem.split("\n"))
-        goal = next(part[1] for part in nested if part[0] == ":goal")
-        conjuncts = goal[1:] if goal[0] == "and" else [goal]
-        return cls(tuple(tuple(_atoms(conjunct)) for conjunct in conjuncts))
-
     def share(self, start: Facts, now: Facts) -> float:
         """The share of conditions that hold, in [0, 1], over the objects that do best; 1 only at the goal.
 
@@ -60,6 +49,19 @@ class GoalConditions:
         agent = next(fact[0] for fact in arguments(now, "atlocation"))
         counts = [_best(group, table, movable, agent) for group in self.groups]
         return sum(held for held, _ in counts) / sum(total for _, total in counts)
+
+
+@lru_cache(maxsize=64)
+def goal_conditions(problem: str) -> GoalConditions:
+    """The goal of a PDDL problem, which may use `and`, `exists`, `not (= ...)` and atoms.
+
+    Raises:
+        ValueError: The goal uses something else.
+    """
+    nested = engine_parts().lisp_parser.parse_nested_list(problem.split("\n"))
+    goal = next(part[1] for part in nested if part[0] == ":goal")
+    conjuncts = goal[1:] if goal[0] == "and" else [goal]
+    return GoalConditions(tuple(tuple(_atoms(conjunct)) for conjunct in conjuncts))
 
 
 def _atoms(condition: Sequence[Any]) -> Iterator[Atom]:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from langchain_linvit.environments.alfworld.engine import Facts, LoadedGame, Operation, Position
@@ -75,17 +75,11 @@ class Knowledge:
     def after(self, operation: Operation, position: Position) -> Knowledge:
         """What is known once `operation` has led to `position`."""
         place = operation.argument("r")
-        goes = operation.action == "gotolocation"
-        known = Knowledge(
-            self.game,
-            self.places,
-            position,
-            arrived=place if goes else self.arrived,
-            visited=self.visited | {place} if goes and place else self.visited,
-            inside=self.inside,
-        )
-        if place and operation.action in LOOKED_INTO and not known.closed(place) and place not in self.inside:
-            object.__setattr__(known, "inside", self.inside | {place})
+        known = replace(self, position=position)
+        if place and operation.action == "gotolocation":
+            known = replace(known, arrived=place, visited=self.visited | {place})
+        if place and operation.action in LOOKED_INTO and not known.closed(place):
+            known = replace(known, inside=self.inside | {place})
         return known
 
     def closed(self, place: str) -> bool:

@@ -83,6 +83,9 @@ def load_games(
 ) -> list[Task]:
     """The tasks of every solvable game under `folder`, sorted by path, so that their ids are reproducible.
 
+    A game file holds expressions of Python that TextWorld evaluates when it writes an answer: play only
+    files of a source that you trust.
+
     Args:
         folder: Where the games lie, e.g. `json_2.1.1/valid_seen`; relative paths are also looked up under the
             data folder. Default: the data folder itself, `$ALFWORLD_DATA` or `~/.cache/alfworld`.

@@ -8,6 +8,9 @@ import warnings
 import pytest
 from alfworld_engine import needs_alfworld
 
+from evals import alfworld as alfworld_eval
+from evals import alfworld_example
+from langchain_linvit.cli import main
 from langchain_linvit.environments.alfworld import TASK_TYPES, AlfworldEnvironment, engine, own_game, own_games
 from langchain_linvit.environments.base import Task
 from langchain_linvit.errors import EnvironmentStateError, InvalidTaskError
@@ -87,8 +90,14 @@ def test_the_state_tells_only_what_was_seen():
     environment = played(task)
     start = environment.state_text()
     assert start.startswith("You are at the middle of the room.\nYou carry nothing.\nNot visited yet: ")
-    place, thing = task.metadata["walkthrough"][0].removeprefix("go to "), "cloth"
-    assert f"{thing} 1" not in start
+    place = task.metadata["walkthrough"][0].removeprefix("go to ")
+    assert "Seen so far" not in start
+    closed = next(
+        action.removeprefix("go to ") for action in environment.admissible_actions()
+        if action.startswith(("go to cabinet", "go to drawer"))
+    )  # fmt: skip
+    environment.step(f"go to {closed}")
+    assert f"- {closed} (closed, not looked into)" in environment.state_text()
     for action in task.metadata["walkthrough"][:-1]:
         environment.step(action)
     text = environment.state_text()
@@ -156,9 +165,10 @@ def test_a_second_reset_leaves_forks_as_they_are():
     assert fork.evaluate().success
 
 
-def test_threads_see_what_a_single_one_sees():
+def test_threads_see_what_a_single_one_sees(monkeypatch):
     tasks = own_games(4, seed=11)
     alone = [walk(played(task), random.Random(task.id), 12) for task in tasks]
+    monkeypatch.setattr(engine, "_loaded", type(engine._loaded)())  # the threads load their games as well
     together: dict[int, list] = {}
 
     def play(number):
@@ -264,3 +274,34 @@ def test_every_tool_renders_an_action_that_the_game_takes():
             tool, arguments = matching[0]
             assert tool.render(tool.args_schema(**arguments)) == admissible
         environment.step(action)
+
+
+def test_the_command_line_plays_an_own_game_offline(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["linvit", "solve", "alfworld", "--seed", "3", "--no-tree"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.lstrip().startswith("solved")
+
+
+def test_the_papers_example_fails_alone_and_is_solved_with_the_planner():
+    alone, planned = alfworld_example.solve()
+    assert [step.action for step in alone.trajectory[1:4]] == [
+        "take towel 1 from countertop 1", "go to sinkbasin 1", "clean towel 1 with sinkbasin 1",
+    ]  # fmt: skip
+    assert (alone.outcome, len(alone.trajectory)) == ("horizon", 50)
+    assert planned.solved
+    towel = next(node for node in planned.tree if node.text.startswith("take towel 1"))
+    assert towel.value == 0.0
+
+
+def test_the_evaluation_scores_every_method_on_the_same_games():
+    tasks = own_games(2, seed=1_000)
+    played = [alfworld_eval.play(task, levels=["careful"], values=["critic"], model=None, seed=0) for task in tasks]
+    rows = alfworld_eval.rows_of(tasks, played)
+    assert [row["method"] for row in rows] == [
+        "greedy", "react", "slinvit", "best_of_n (= slinvit)", "slinvit, subgoals", "best_of_n (= slinvit, subgoals)",
+    ]  # fmt: skip
+    assert all((row["n"], row["errors"]) == (2, 0) for row in rows)
+    by_method = {row["method"]: row for row in rows}
+    assert by_method["best_of_n (= slinvit)"]["llm_calls"] <= by_method["slinvit"]["llm_calls"]
