@@ -8,6 +8,7 @@ import pytest
 from langchain_linvit.environments.base import Task
 from langchain_linvit.environments.intercode import SqlEnvironment, sql_tasks
 from langchain_linvit.errors import EnvironmentStateError, InvalidSettingError, InvalidTaskError, MissingDependencyError
+from langchain_linvit.testing import check_environment
 from tests.unit.intercode_small import DUMP
 
 needs_package = pytest.mark.skipif(
@@ -183,3 +184,25 @@ def test_every_gold_of_the_package_scores_one_and_a_wrong_answer_less():
         assert environment.evaluate().success, task.id
         environment.step("SELECT 'no such answer'")
         assert not environment.evaluate().success, task.id
+
+
+def test_the_environment_keeps_the_contract(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "dump.sql").write_text(DUMP)
+    check_environment(
+        lambda: SqlEnvironment(dump=tmp_path / "dump.sql"),
+        TASK.model_copy(update={"data": {"db": "zoo"}}),
+        other_task=Task(id="trees", text="How many trees?", data={"db": "Park"}),
+        actions=[
+            "SELECT Name FROM animal",
+            "SELECT Name AS n FROM animal -- the same rows",
+            "DELETE FROM animal WHERE ID = (SELECT MIN(ID) FROM animal)",
+            "INSERT INTO animal VALUES (9, 'Owl', 1.5, NULL)",
+            "USE Park",
+            "USE zoo",
+            "SHOW TABLES",
+            "SELECT absent",
+            "submit",
+        ],
+        steps=6,
+    )
