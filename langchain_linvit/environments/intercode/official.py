@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import logging
 import threading
 import warnings
@@ -98,13 +99,14 @@ def bash_outcome(observation: str | None, gold: str, agent: Container, reference
     environment.container = agent
     environment.container_eval = reference
     reward, info = environment.get_reward()
-    keys = ("corrupt_gold", "diff_miss", "diff_extra", "answer_similarity", "reward")
+    keys = ("corrupt_gold", "diff_miss", "diff_extra", "answer_similarity", "reward", "eval_obs")
     return _outcome(float(reward), {key: info[key] for key in keys if key in info})
 
 
 def _outcome(reward: float, info: dict[str, Any]) -> Outcome:
     score = min(1.0, max(0.0, round(reward, 6)))  # a reversed order has a negative tau
-    return Outcome(success=score == 1.0, score=score, info={**info, "intercode_reward": reward})
+    plain = json.loads(json.dumps({**info, "intercode_reward": reward}, default=float))  # it has NumPy's numbers
+    return Outcome(success=score == 1.0, score=score, info=plain)
 
 
 def _official(module: str, name: str) -> Any:
