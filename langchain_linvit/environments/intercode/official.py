@@ -98,8 +98,11 @@ def bash_outcome(observation: str | None, gold: str, agent: Container, reference
     environment.ctr_name_eval = "the gold's sandbox"
     environment.container = agent
     environment.container_eval = reference
-    reward, info = environment.get_reward()
-    keys = ("corrupt_gold", "diff_miss", "diff_extra", "answer_similarity", "reward", "eval_obs")
+    try:
+        reward, info = environment.get_reward()
+    except Exception as error:  # it splits git's status at spaces, and fails on paths that have some
+        reward, info = 0.0, {"failure": f"InterCode's reward code failed: {error!r}"}
+    keys = ("failure", "corrupt_gold", "diff_miss", "diff_extra", "answer_similarity", "reward", "eval_obs")
     return _outcome(float(reward), {key: info[key] for key in keys if key in info})
 
 

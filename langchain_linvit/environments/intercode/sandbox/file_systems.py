@@ -41,6 +41,7 @@ _FILES = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n",
     "etc/resolv.conf": "",
     "etc/shells": "/bin/sh\n/bin/bash\n",
+    "tmp/.keep": "",  # git cleans empty folders away, and programs need this one
 }
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 

@@ -238,9 +238,9 @@ def _descendants(pid: int) -> list[int]:
     while todo:
         process = todo.pop()
         found.append(process)
-        for path in Path(f"/proc/{process}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                todo += [int(child) for child in path.read_text().split()]
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            for thread in os.listdir(f"/proc/{process}/task"):
+                todo += [int(child) for child in Path(f"/proc/{process}/task/{thread}/children").read_text().split()]
     return found
 
 
