@@ -123,5 +123,38 @@ def _alfworld() -> Application:
     )
 
 
-APPLICATIONS: dict[str, Callable[[], Application]] = {"alfworld": _alfworld, "blocksworld": _blocksworld}
+def _intercode_sql() -> Application:
+    from langchain_linvit.environments.intercode import SqlEnvironment, sql_tasks
+    from langchain_linvit.models.intercode import intercode_model
+
+    return Application(
+        name="intercode-sql",
+        summary="Answer questions about databases by SQL (InterCode).",
+        environment=lambda _: SqlEnvironment(),
+        tasks=lambda choice: sql_tasks(choice.data),
+        offline_model=lambda _: intercode_model("sql"),
+        settings={"value": "agreement", "candidates": 8, "depth": 1},
+    )
+
+
+def _intercode_bash() -> Application:
+    from langchain_linvit.environments.intercode import BashEnvironment, bash_tasks, nl2bash_tasks
+    from langchain_linvit.models.intercode import intercode_model
+
+    return Application(
+        name="intercode-bash",
+        summary="Carry out requests on a file system by bash commands, in a sandbox (InterCode).",
+        environment=lambda _: BashEnvironment(),
+        tasks=lambda choice: bash_tasks() if choice.data is None else nl2bash_tasks(choice.data),
+        offline_model=lambda _: intercode_model("bash"),
+        settings={"value": "agreement", "candidates": 8, "depth": 1},
+    )
+
+
+APPLICATIONS: dict[str, Callable[[], Application]] = {
+    "alfworld": _alfworld,
+    "blocksworld": _blocksworld,
+    "intercode-sql": _intercode_sql,
+    "intercode-bash": _intercode_bash,
+}
 """By name; each is imported when first asked for."""

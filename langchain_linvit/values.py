@@ -38,6 +38,7 @@ class Leaf:
         parent: The node it was proposed from.
         log_prob: pi_LLM of it among its siblings.
         observation: What its last action brought to light.
+        agreement: The prior's mass, in [0, 1], of its live siblings (itself included) that reached the same state.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Leaf:
     parent: str = ""
     log_prob: float = 0.0
     observation: str = ""
+    agreement: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +299,25 @@ class RolloutValue(ValueEstimator):
             end = Situation.of(environment, history)
             return (await self.critic.judge(end, caller, path=[leaf.id, index, "end"])).value
         return min(max(rewards, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class AgreementValue(ValueEstimator):
+    """Sibling agreement: how much of the prior's mass leads to the same state (a query's rows, a command's effect).
+
+    It needs no further model call and no oracle: several ways to one result speak for it. Source: execution-based
+    self-consistency (Shi et al., arXiv 2204.11454, MBR-EXEC), with the prior's probabilities as the weights.
+    """
+
+    name: str = "agreement"
+    per_leaf: bool = False
+
+    async def estimate(
+        self, leaves: Sequence[Leaf], caller: Caller, prepared: Mapping[str, Any]
+    ) -> list[ValueEstimate]:
+        """The mass that agrees with each leaf."""
+        del caller, prepared
+        return [ValueEstimate(leaf.agreement, self.name, f"{leaf.agreement:.0%} agree") for leaf in leaves]
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,17 @@ from langchain_linvit.planner.runs import Run, RunScope
 from langchain_linvit.planner.search import SearchNodes, uncarried
 from langchain_linvit.planner.settings import PRESETS, PlannerSettings
 from langchain_linvit.planner.state import PlannerInput, PlannerOutput, PlannerState, UnitInput
-from langchain_linvit.planner.tree import Node
+from langchain_linvit.planner.tree import Node, agreement
 from langchain_linvit.priors import ChatPrior, Level, PolicyPrior, PriorMethod, UniformPrior
 from langchain_linvit.rules import RuleValue
-from langchain_linvit.values import CriticValue, FunctionValue, OracleValue, RolloutValue, ValueEstimator
+from langchain_linvit.values import (
+    AgreementValue,
+    CriticValue,
+    FunctionValue,
+    OracleValue,
+    RolloutValue,
+    ValueEstimator,
+)
 
 Planner = CompiledStateGraph[PlannerState, None, PlannerInput, PlannerOutput]
 SHOWN_STEPS = 40
@@ -42,6 +49,7 @@ ESTIMATORS: dict[str, Callable[[], ValueEstimator]] = {
     "rollouts": RolloutValue,
     "critic": CriticValue,
     "rules": RuleValue,
+    "agreement": AgreementValue,
     "oracle": OracleValue,
     "oracle_rollouts": lambda: RolloutValue(oracle=True),
 }
@@ -242,6 +250,7 @@ class _Wiring:
         limits = (account.completions, account.tokens, account.env_steps)
         shares = zip(*(divide(limit, len(groups)) for limit in limits), strict=True)
         seconds = account.seconds_left()
+        tree = self._parts.tree(state) if node == "estimate_values" else None
         committed = history_of(state["committed"][-SHOWN_STEPS:])
         return [
             Send(
@@ -249,6 +258,7 @@ class _Wiring:
                 UnitInput(
                     nodes=group,
                     history={item["id"]: _history(state, item, committed) for item in group},
+                    agreement={item["id"]: agreement(tree, item["id"]) for item in group} if tree else {},
                     share={"completions": calls, "tokens": tokens, "env_steps": steps, "seconds": seconds},
                     prepared=state["prepared"] if node == "estimate_values" else {},
                     horizon=state["horizon"],

@@ -198,6 +198,7 @@ class SearchNodes:
             parent=node["parent"] or "",
             log_prob=node["log_prob"],
             observation=node["steps"][-1][1] if node["steps"] else "",
+            agreement=unit["agreement"].get(node["id"], 1.0),
         )
 
     async def select_branch(self, state: PlannerState, run: Run, caller: Caller) -> Update:

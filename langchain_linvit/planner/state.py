@@ -107,6 +107,7 @@ class UnitInput(TypedDict):
 
     nodes: list[Node]
     history: dict[str, list[tuple[str, str]]]
+    agreement: dict[str, float]
     share: dict[str, Any]
     prepared: dict[str, Any]
     horizon: int

@@ -180,6 +180,15 @@ def analyse(tree: Tree, *, depth: int, breadth: int | None, beam: int | None, kl
     return view
 
 
+def agreement(tree: Tree, node_id: str) -> float:
+    """The prior's mass of the live siblings of a node, itself included, that reached the same state."""
+    node = tree.nodes[node_id]
+    siblings = [tree.nodes[child] for child in tree.children.get(node["parent"] or "", (node_id,))]
+    live = [sibling for sibling in siblings if sibling["error"] is None]
+    same = [sibling["log_prob"] for sibling in live if sibling["key"] == node["key"]]
+    return math.exp(log_sum_exp(same) - log_sum_exp([sibling["log_prob"] for sibling in live])) if same else 0.0
+
+
 def score(tree: Tree, view: View, node_id: str) -> float:
     """The hard score of the branch that ends here; an unknown value counts as 0."""
     return view.partial[node_id] + (tree.value(tree.nodes[node_id]) or 0.0)

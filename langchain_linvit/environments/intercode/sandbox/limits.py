@@ -24,7 +24,7 @@ class SandboxLimits(BaseModel):
     file_bytes: int = Field(default=32 * _MEGABYTE, gt=0, description="Size of each file.")
     disk_bytes: int = Field(default=128 * _MEGABYTE, gt=0, description="Sizes of all files that one state changed.")
     files: int = Field(default=20_000, gt=0, description="Files and folders that one state changed.")
-    output_bytes: int = Field(default=1 * _MEGABYTE, gt=0, description="Output and error output together.")
+    output_bytes: int = Field(default=20 * _MEGABYTE, gt=0, description="Output and error output together.")
 
 
 class LimitBroken(Exception):  # noqa: N818 - it stops a command, and is no error of the program

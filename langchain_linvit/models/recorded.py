@@ -1,0 +1,129 @@
+"""What a real model said on recorded tasks, replayed as a chat model: experiments with real proposals, offline."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from langchain_core.messages import BaseMessage
+
+from langchain_linvit.environments.base import shorten
+from langchain_linvit.environments.intercode.answers import extract_code
+from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.models.policy import PolicyChatModel
+from langchain_linvit.models.replies import ToolSchema
+from langchain_linvit.prompts import last_block, request_kind
+
+_LONGEST_ACTION = 20_000
+_QUERY_LOOKS = re.compile(r"\s*(show|desc|describe|explain|use)\b|.*\binformation_schema\b", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The actions of a recorded model by question, with their counts.
+
+    It holds what the model wrote and nothing of what came of it: no observation, no reward, no gold.
+    """
+
+    actions: Mapping[str, Counter[str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, paths: Iterable[str | Path], keep: Callable[[str], bool] | None = None) -> Self:
+        """Read InterCode logs, `.json` or `.json.xz`; logs of the same questions add up.
+
+        Args:
+            paths: Files of one of InterCode's formats (`{"0": {"query", "turn_history"}}`, the same under
+                `logs`), or lists of `{"query", "actions"}`.
+            keep: Which actions count; all by default.
+
+        Raises:
+            InvalidSettingError: A file can't be read or is not of that shape.
+        """
+        found: dict[str, Counter[str]] = {}
+        for path in paths:
+            for question, written in _episodes(Path(path)):
+                counts = found.setdefault(_folded(question), Counter())
+                counts.update(
+                    action for text in written if (action := _action(text)) and (keep is None or keep(action))
+                )
+        return cls(found)
+
+    def of(self, question: str) -> Counter[str]:
+        """The actions that were recorded for a question; none where it was not asked."""
+        return self.actions.get(_folded(question), Counter())
+
+
+@dataclass(frozen=True)
+class RecordedPolicy:
+    """A policy for `PolicyChatModel`: the recorded actions of the prompt's question, by their shares."""
+
+    recording: Recording
+
+    def __call__(self, messages: Sequence[BaseMessage], tools: Sequence[ToolSchema]) -> dict[str, float]:
+        """Replies of the form `Action: ...`.
+
+        Raises:
+            InvalidSettingError: The request is not for an action, or its question was not recorded.
+        """
+        del tools
+        kind = request_kind(messages)
+        if kind not in (None, "next action"):
+            raise InvalidSettingError(f"a recorded model can only propose actions; it can't answer {kind!r} requests")
+        question = last_block(messages, "goal") or next((m.text for m in reversed(messages) if m.type == "human"), "")
+        counts = self.recording.of(question)
+        if not counts:
+            raise InvalidSettingError(f"no action was recorded for the question {shorten(question)!r}")
+        return {f"Action: {action}": float(count) for action, count in counts.items()}
+
+
+class RecordedChatModel(PolicyChatModel):
+    """A chat model that proposes what a real model wrote on the same question, with its empirical shares.
+
+    It reads the question from the prompt (the `<goal>` block, else the last human message), and knows nothing
+    of golds, rewards and states: it proposes the same at every step.
+
+    Example:
+        .. code-block:: python
+
+            model = RecordedChatModel.from_logs("ic_sql_react_10_turns.json", keep=answers_only)
+            planner = create_slinvit_planner(model, SqlEnvironment(), value="agreement", horizon=1, depth=1)
+    """
+
+    @classmethod
+    def from_logs(
+        cls, *paths: str | Path, keep: Callable[[str], bool] | None = None, **fields: Any
+    ) -> RecordedChatModel:  # fmt: skip
+        """A model from InterCode logs; see `Recording.load`, and `PolicyChatModel` for the fields."""
+        return cls(**{"policy": RecordedPolicy(Recording.load(paths, keep)), "model": "recorded", **fields})
+
+
+def answers_only(action: str) -> bool:
+    """Whether an SQL action may answer a question: a query of data, not a look at the schema, no `submit`."""
+    return action != "submit" and not _QUERY_LOOKS.match(action)
+
+
+def _episodes(path: Path) -> Iterator[tuple[str, list[str]]]:
+    try:
+        raw = lzma.open(path, "rb").read() if path.suffix == ".xz" else path.read_bytes()
+        content = json.loads(raw)
+        content = content.get("logs", content) if isinstance(content, dict) else content
+        episodes = list(content.values()) if isinstance(content, dict) else content
+        for episode in episodes:
+            history = episode.get("turn_history", episode)
+            yield str(episode["query"]), [str(action) for action in history["actions"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, lzma.LZMAError) as error:
+        raise InvalidSettingError(f"{path} is no InterCode log: {error!r}") from error
+
+
+def _action(text: str) -> str | None:
+    return extract_code(text, limit=_LONGEST_ACTION, submit="submit").action
+
+
+def _folded(question: str) -> str:
+    return " ".join(question.split()).lower()
