@@ -18,6 +18,7 @@ from langchain_linvit.planner.result import PlanResult, TreeNode
 
 STYLES = {"root": "bold", "chosen": "bold green", "pruned": "dim", "linked": "dim cyan", "dead": "red"}
 MAX_CHILDREN = 12
+MAX_LINES = 12
 """Children of a node that the tree shows; the rest is counted."""
 
 
@@ -85,7 +86,17 @@ def plan_view(result: PlanResult) -> RenderableType:
         if step.error:
             line.append(f"  ({plain(step.error, 100)})", style="red")
         lines.append(line)
+        lines += _observation_lines(step.observation)
     return Group(*lines)
+
+
+def _observation_lines(observation: str) -> list[Text]:
+    """The lines of an observation that has several, as tables and outputs have."""
+    if "\n" not in observation:
+        return []
+    lines = observation.strip().splitlines()
+    more = [f"({len(lines) - MAX_LINES} more lines)"] if len(lines) > MAX_LINES else []
+    return [Text(f"      {plain(line, 100)}", style="dim") for line in [*lines[:MAX_LINES], *more]]
 
 
 def tree_view(result: PlanResult) -> RenderableType:

@@ -18,8 +18,6 @@ from langchain_linvit.models.policy import PolicyChatModel
 from langchain_linvit.models.replies import ToolSchema
 from langchain_linvit.prompts import last_block, request_kind
 
-_CAT_OWNERS = "SELECT h.StuID FROM has_pet h JOIN pets p ON h.PetID = p.PetID WHERE p.PetType = 'cat'"
-
 SQL_SCRIPTS: Final[dict[str, dict[str, float]]] = {
     "Find the number of dog pets that are raised by female students (with sex F).": {
         "SELECT COUNT(*) FROM student WHERE sex = 'F'": 3,
@@ -32,11 +30,12 @@ SQL_SCRIPTS: Final[dict[str, dict[str, float]]] = {
     "Find the major and age of students who do not have a cat pet.": {
         "SELECT s.Major, s.Age FROM student s JOIN has_pet h ON s.StuID = h.StuID JOIN pets p ON h.PetID = p.PetID "
         "WHERE p.PetType != 'cat'": 3,
-        f"SELECT Major, Age FROM student WHERE StuID NOT IN ({_CAT_OWNERS})": 2,
-        f"SELECT s.Major, s.Age FROM student s WHERE NOT EXISTS (SELECT 1 FROM ({_CAT_OWNERS}) c "
-        "WHERE c.StuID = s.StuID)": 2,
-        f"SELECT s.Major, s.Age FROM student s LEFT JOIN ({_CAT_OWNERS}) c ON s.StuID = c.StuID "
-        "WHERE c.StuID IS NULL": 1,
+        "SELECT Major, Age FROM student WHERE StuID NOT IN "
+        "(SELECT h.StuID FROM has_pet h JOIN pets p ON h.PetID = p.PetID WHERE p.PetType = 'cat')": 2,
+        "SELECT s.Major, s.Age FROM student s WHERE NOT EXISTS (SELECT 1 FROM has_pet h JOIN pets p "
+        "ON h.PetID = p.PetID WHERE p.PetType = 'cat' AND h.StuID = s.StuID)": 2,
+        "SELECT Major, Age FROM student EXCEPT SELECT s.Major, s.Age FROM student s NATURAL JOIN has_pet "
+        "NATURAL JOIN pets p WHERE p.PetType = 'cat'": 1,
         "SELECT major, age FROM students WHERE pet <> 'cat'": 1,
     },
     "Find the first name of students who have cat or dog pet.": {
@@ -98,8 +97,8 @@ class ScriptedProposals:
         script = _SCRIPTS[self.kind].get(question)
         if script is None:
             raise InvalidSettingError(
-                f"there are no scripted proposals for {shorten(question)!r}; name a chat model (--model), or take one of: "
-                + "; ".join(_SCRIPTS[self.kind])
+                f"there are no scripted proposals for {shorten(question)!r}; name a chat model (--model), "
+                f"or take one of: {'; '.join(_SCRIPTS[self.kind])}"
             )
         total = sum(script.values())
         state = last_block(messages, "state") or ""

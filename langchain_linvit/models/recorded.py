@@ -110,7 +110,7 @@ def answers_only(action: str) -> bool:
 
 def _episodes(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
-        raw = lzma.open(path, "rb").read() if path.suffix == ".xz" else path.read_bytes()
+        raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
         content = json.loads(raw)
         content = content.get("logs", content) if isinstance(content, dict) else content
         episodes = list(content.values()) if isinstance(content, dict) else content

@@ -26,6 +26,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _OPERATORS = {"||": " OR ", "&&": " AND ", "<=>": " IS ", "/": " * 1.0 / "}
+_NAMES_A_TABLE = {"from", "join", "into", "update", "table", "exists"}
 _FUNCTIONS = {"left": "mysql_left", "right": "mysql_right"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -39,19 +40,24 @@ def translate(statement: str, current: str) -> str:
         current: Name of the current database; `current.table` names a table of it.
     """
     tokens = [(match.lastgroup or "other", match[0]) for match in _TOKEN.finditer(statement)]
-    return "".join(_rewritten(tokens, index, current) for index in range(len(tokens)))
+    written: list[str] = []
+    before = ""
+    for index, (kind, token) in enumerate(tokens):
+        following = tokens[index + 1][1] if index + 1 < len(tokens) else ""
+        written.append(_rewritten(kind, token, before, following, current))
+        before = token.lower() if token.strip() else before
+    return "".join(written)
 
 
-def _rewritten(tokens: list[tuple[str, str]], index: int, current: str) -> str:
-    kind, token = tokens[index]
-    following = tokens[index + 1][1] if index + 1 < len(tokens) else ""
+def _rewritten(kind: str, token: str, before: str, following: str, current: str) -> str:
     if kind == "text":
         return quoted(unescaped(token))
     if kind == "comment":
         return " "
     if kind == "operator":
         return _OPERATORS[token]
-    if kind in ("word", "name") and following == "." and token.strip("`").lower() == current.lower():
+    # A table may have its database's name: only where a table is named is a prefix surely the database.
+    if following == "." and before in _NAMES_A_TABLE and token.strip("`").lower() == current.lower():
         return "main"
     if kind == "word" and following == "(":
         return _FUNCTIONS.get(token.lower(), token)

@@ -1,0 +1,172 @@
+"""What the two InterCode evaluations share: gold scores, replays of recorded steps, and decisions on one recording."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from langchain_linvit.accounting import Budget
+from langchain_linvit.environments.base import Environment, Task
+from langchain_linvit.evaluation import Greedy, Method, SlinvitMethod, judged, summary_row
+from langchain_linvit.planner import PlanResult
+
+TOLERANCE = 0.011
+"""Rewards are rounded to two digits in their parts; those that differ by no more are the same."""
+CANDIDATES = 10
+"""Proposals per task: what InterCode's scripts grant in turns."""
+
+
+def gold_row(environment: Environment, tasks: Sequence[Task], wrong: str, backend: str) -> dict[str, Any]:
+    """How many gold answers score 1, and whether a wrong answer scores less, each in a fresh episode."""
+    not_one, not_less = [], []
+    for task in track(tasks, f"golds ({backend})", transient=True):
+        gold, other = (_score(environment, task, action) for action in (task.data["gold"], wrong))
+        not_one += [task.id] if gold < 1 else []
+        not_less += [task.id] if other >= 1 else []
+    solved = len(tasks) - len(not_one)
+    return {
+        "method": "gold",
+        "backend": backend,
+        "n": len(tasks),
+        "solved": solved,
+        "success": solved / len(tasks),
+        "golds_below_1": not_one,
+        "wrong_answers_at_1": not_less,
+    }
+
+
+def _score(environment: Environment, task: Task, action: str) -> float:
+    environment.reset(task)
+    failed = environment.step(action).error
+    return 0.0 if failed else environment.evaluate().score
+
+
+def replay_row(
+    environment: Environment, logs: Sequence[Path], backend: str, task_of: Callable[[Path, dict[str, Any]], Task | None]
+) -> dict[str, Any]:  # fmt: skip
+    """The share of recorded steps whose recorded reward is reproduced here, each log from a fresh episode.
+
+    InterCode's scripts submit after every action (ReAct: at the end). Steps without a submission have the integer 0
+    in the logs: they are carried out, and not counted.
+    """
+    steps = same = 0
+    different: list[dict[str, Any]] = []
+    for path in logs:
+        for episode in track(read_log(path), f"replay {path.name} ({backend})", transient=True):
+            task = task_of(path, episode)
+            for number, expected, reward in replayed(environment, task, episode) if task else ():
+                agrees = abs(expected - reward) <= TOLERANCE
+                steps, same = steps + 1, same + agrees
+                if not agrees and task:
+                    row = {"log": path.name, "task": task.id, "step": number, "here": reward, "log_has": expected}
+                    different.append(row)
+    share = same / steps if steps else 0.0
+    row = {"method": "replay", "backend": backend, "n": steps, "solved": same, "success": share}
+    return {**row, "different": different[:200]}
+
+
+def replayed(environment: Environment, task: Task, episode: dict[str, Any]) -> Iterator[tuple[int, float, float]]:
+    """(step, recorded reward, reward here) of the steps that were submitted."""
+    environment.reset(task)
+    failed = False
+    recorded = zip(episode["actions"], episode["observations"], episode["rewards"], strict=False)
+    for number, (action, observation, expected) in enumerate(recorded):
+        if str(observation).startswith("No SQL code was found"):
+            continue  # the script's own reply: nothing was run
+        text = action.removeprefix("execute[").removesuffix("]") if action.startswith("execute[") else action
+        if not text.startswith("submit"):
+            failed = environment.step(text).error is not None
+        if isinstance(expected, float):
+            yield number, expected, 0.0 if failed else environment.evaluate().info["intercode_reward"]
+
+
+def decisions(make_environment: Callable[[], Environment], recorded: bool) -> list[tuple[Method, str | None]]:
+    """The same proposals, different decisions: one answer per task, from one proposal or from ten.
+
+    A recorded model proposes the same at every step, so that a task is one decision; a live one gets the
+    environment's whole horizon.
+    """
+    one: dict[str, Any] = {"horizon": 1} if recorded else {}
+    search: dict[str, Any] = {"depth": 1, "retry_delay": 0.0, **one}
+    single = {**search, "candidates": 1, "value": no_value}
+    likeliest = {**search, "candidates": CANDIDATES, "value": no_value, "kl_coef": 1.0}
+    ten = {**search, "candidates": CANDIDATES}
+    return [
+        (SlinvitMethod(make_environment, name="first proposal", **single), None),
+        (Greedy(make_environment, retry_delay=0.0, **one), None),
+        (SlinvitMethod(make_environment, name="majority of those that run", **likeliest), None),
+        (SlinvitMethod(make_environment, value="agreement", **ten), "agreement"),
+        (SlinvitMethod(make_environment, value="oracle", **ten), "oracle"),
+    ]
+
+
+def no_value(state: str, goal: str) -> float:
+    """All states alike: the prior decides."""
+    del state, goal
+    return 0.0
+
+
+def decision_rows(
+    make_environment: Callable[[], Environment], tasks: Sequence[Task], model: Any, *, prior: str, recorded: bool,
+    seed: int, group: str,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """One row per method, with its success by a group of the tasks' metadata."""
+    prototype = make_environment()
+    for method, value in decisions(prototype.spawn, recorded):
+        results = [_solved(method, task, model, seed, prototype) for task in track(tasks, method.name, transient=True)]
+        row = summary_row(results, method=method.name, prior=prior, value=value).model_dump()
+        yield {**row, **by_group(tasks, [_success(result) for result in results], group)}
+
+
+def _solved(method: Method, task: Task, model: Any, seed: int, prototype: Environment) -> PlanResult | Exception:
+    try:
+        return judged(method.solve(task, model=model, budget=Budget(), seed=seed), task, prototype)
+    except Exception as error:
+        return error
+
+
+def _success(result: PlanResult | Exception) -> bool:
+    return isinstance(result, PlanResult) and result.verdict is not None and result.verdict.success
+
+
+def by_group(tasks: Sequence[Task], successes: Sequence[bool], group: str) -> dict[str, float]:
+    """The success of each group of tasks, as `success_GROUP`."""
+    groups: dict[str, list[bool]] = {}
+    for task, success in zip(tasks, successes, strict=True):
+        if group in task.metadata:
+            groups.setdefault(str(task.metadata[group]), []).append(success)
+    return {f"success_{name}": sum(found) / len(found) for name, found in sorted(groups.items())}
+
+
+def log_row(
+    name: str, logs: Sequence[Path], task_of: Callable[[Path, dict[str, Any]], Task | None], group: str
+) -> dict[str, Any]:  # fmt: skip
+    """What logs themselves report of the given tasks: one counts if any submission got 1 (InterCode's rule)."""
+    episodes = [(task, episode) for path in logs for episode in read_log(path) if (task := task_of(path, episode))]
+    successes = [max(episode["rewards"] or [0]) == 1 for _, episode in episodes]
+    calls = sum(len(episode["actions"]) for _, episode in episodes) / max(len(episodes), 1)
+    row = {"method": name, "prior": "gpt-3.5 (log)", "value": None, "n": len(episodes), "solved": sum(successes)}
+    row |= {"success": sum(successes) / max(len(episodes), 1), "llm_calls": calls}
+    return {**row, **by_group([task for task, _ in episodes], successes, group)}
+
+
+def print_golds(rows: Sequence[dict[str, Any]]) -> None:
+    """The tasks whose gold scores below 1, or that a wrong answer solves."""
+    for row in rows:
+        if row["method"] == "gold":
+            below, solved_by_wrong = row["golds_below_1"], row["wrong_answers_at_1"]
+            print(f"{row['backend']}: golds below 1: {below}; wrong answers at 1: {solved_by_wrong}")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The episodes of a recorded log, each with `task_id`, `query`, `actions`, `rewards`."""
+    raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    content = json.loads(raw)
+    content = content.get("logs", content) if isinstance(content, dict) else content
+    episodes = list(content.values()) if isinstance(content, dict) else content
+    return [{**episode.get("turn_history", {}), **episode} for episode in episodes]
