@@ -354,7 +354,10 @@ def test_a_real_action_is_not_repeated_after_a_crash(acted):
         ({"kl_coef": -1}, "kl_coef=-1"),
         ({"breadth": 5, "candidates": 3}, "breadth 5 can't exceed candidates 3"),
         ({"widht": 3}, "widht"),
-        ({"value": "magic"}, "no value estimator 'magic'; there are agreement, critic, oracle, oracle_rollouts, rollouts, rules"),
+        (
+            {"value": "magic"},
+            "no value estimator 'magic'; there are agreement, critic, oracle, oracle_rollouts, rollouts, rules",
+        ),
         ({"preset": "nope"}, "no preset 'nope'"),
         ({"environment": 3}, "environment must be an Environment"),
         ({"model": 3}, "model must be a LangChain chat model"),
