@@ -7,6 +7,7 @@ environment.step("find /testbed | wc -l")
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import shlex
 from functools import lru_cache
@@ -167,6 +168,13 @@ class BashEnvironment(Environment):
         clone._box = self._require_box().fork()
         clone._directory, clone._output, clone._exit_code = self._directory, self._output, self._exit_code
         clone._done = self._done
+        return clone
+
+    def spawn(self) -> Self:
+        """A new instance in the same sandbox, not reset yet."""
+        clone = copy.copy(self)
+        clone._task, clone._history, clone._box = None, [], None
+        clone._directory, clone._output, clone._exit_code, clone._done = "/", None, 0, False
         return clone
 
     def snapshot(self) -> Snapshot:

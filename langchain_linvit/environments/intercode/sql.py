@@ -7,6 +7,7 @@ environment.step("SELECT * FROM student")
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -164,10 +165,8 @@ class SqlEnvironment(Environment):
 
     def spawn(self) -> Self:
         """A new instance on the same databases, not reset yet."""
-        clone = object.__new__(type(self))
-        clone._init_args, clone._history = self._init_args, []
-        clone.limits, clone._server, clone._default_database = self.limits, self._server, self._default_database
-        clone._shown_rows, clone.description = self._shown_rows, self.description
+        clone = copy.copy(self)
+        clone._task, clone._history = None, []
         clone._session, clone._rows, clone._answered, clone._done = None, None, False, False
         return clone
 
