@@ -96,6 +96,7 @@ def test_equal_rows_have_equal_keys_whatever_the_query(environment):
     ("text", "action"),
     [
         ("SELECT 1", "SELECT 1"),
+        ("Action: SELECT 1;", "SELECT 1"),
         ("Action: SELECT `a` FROM `b`", "SELECT `a` FROM `b`"),
         ("Thought: hm\nAction: SELECT a\nFROM b", "SELECT a\nFROM b"),
         ("First:\n```sql\nSELECT 1;\n```\nthen better:\n```sql\nSELECT 2\n```", "SELECT 2"),

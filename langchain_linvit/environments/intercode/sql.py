@@ -200,7 +200,8 @@ class SqlEnvironment(Environment):
 
     def parse_action(self, text: str) -> ParsedAction:
         """The statement in an answer: in a code block, after `Action:`, or the whole answer."""
-        return extract_code(text, limit=self.limits.statement_length, submit=SUBMIT)
+        parsed = extract_code(text, limit=self.limits.statement_length, submit=SUBMIT)
+        return parsed if parsed.action is None else ParsedAction(parsed.action.rstrip("; \n\t") or parsed.action)
 
     def action_tools(self) -> list[ActionTool]:
         """`execute_sql(query)` and `submit()`."""
