@@ -121,7 +121,8 @@ CONTAINED = {
     "through process 1": ("cat /proc/1/root{canary}", "(?i)no such file"),
     "leaked descriptors": ("ls /proc/self/fd | tr '\\n' ' '", r"^0 1 2 3 $"),
     "a terminal to type into": ("echo evil > /dev/tty", "(?i)no such device"),
-    "an overlay's own attributes": ("setfattr -n user.overlay.opaque -v y /data; perl -e 'print q(x)'", "x$"),
+    "an overlay's own attributes": (
+        "perl -e '($p, $n, $v) = qw(/data user.overlay.opaque y); syscall(188, $p, $n, $v, 1, 0)'; ls /data", "a.txt"),
     "a whiteout made by hand": ("mknod /data/a.txt2 c 0 0; ls /data", "a.txt"),
     "names that are options": ("cd /tmp; touch -- '-rf' '--no-preserve-root' $'a\\nb'; ls | wc -l", "4|3"),
     "take all permissions away": ("mkdir -p /tmp/p/q; echo x > /tmp/p/q/r; chmod -R 000 /tmp/p; echo done", "done"),

@@ -1,11 +1,13 @@
 """The evaluation scripts run as they are documented, on a few problems."""
 
+import importlib.util
 import json
 
 import pytest
 
-from evals import blocksworld
+from evals import blocksworld, intercode_sql
 from evals.common import RESULTS
+from langchain_linvit.environments.intercode import sql_tasks
 from langchain_linvit.evaluation import Row
 
 
@@ -48,3 +50,24 @@ def test_step_6_is_solved_by_the_rule_value(benchmark_data, tmp_path):
 def test_committed_results_are_rows(file):
     content = json.loads(file.read_text())
     assert [Row.model_validate(row) for row in content["rows"]]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("intercode") is None, reason="intercode-bench is not installed")
+def test_intercode_sql_scores_golds_replays_logs_and_compares_decisions(tmp_path, capsys):
+    tasks = sql_tasks()[:3]
+    log = [
+        {"task_id": int(task.id), "query": task.text, "actions": ["SELECT 'wrong'", task.data["gold"]],
+         "observations": ["", ""], "rewards": [0.0, 1.0]}
+        for task in tasks
+    ]  # fmt: skip
+    (tmp_path / "sql_react.json").write_text(json.dumps(log))
+    file = tmp_path / "rows.json"
+    intercode_sql.main(["--limit", "3", "--recorded", str(tmp_path / "sql_react.json"), "--json", str(file)])
+    rows = {(row["method"], row.get("value")): row for row in json.loads(file.read_text())["rows"]}
+    assert rows["gold", None]["solved"] == 3
+    assert rows["gold", None]["golds_below_1"] == rows["gold", None]["wrong_answers_at_1"] == []
+    assert (rows["replay", None]["solved"], rows["replay", None]["n"]) == (6, 6)
+    assert rows["ReAct (log)", None]["solved"] == 3
+    assert rows["slinvit", "oracle"]["solved"] == 3
+    assert rows["slinvit", "oracle"]["llm_calls"] == 10
+    assert "wrong answers at 1: []" in capsys.readouterr().out

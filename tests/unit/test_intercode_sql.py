@@ -2,11 +2,12 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
 from langchain_linvit.environments.base import Task
-from langchain_linvit.environments.intercode import SqlEnvironment, sql_tasks
+from langchain_linvit.environments.intercode import BashEnvironment, SandboxUnavailable, SqlEnvironment, sql_tasks
 from langchain_linvit.errors import EnvironmentStateError, InvalidSettingError, InvalidTaskError, MissingDependencyError
 from langchain_linvit.testing import check_environment
 from tests.unit.intercode_small import DUMP
@@ -96,6 +97,7 @@ def test_equal_rows_have_equal_keys_whatever_the_query(environment):
     ("text", "action"),
     [
         ("SELECT 1", "SELECT 1"),
+        ("Action: SELECT 1;", "SELECT 1"),
         ("Action: SELECT `a` FROM `b`", "SELECT `a` FROM `b`"),
         ("Thought: hm\nAction: SELECT a\nFROM b", "SELECT a\nFROM b"),
         ("First:\n```sql\nSELECT 1;\n```\nthen better:\n```sql\nSELECT 2\n```", "SELECT 2"),
@@ -136,7 +138,7 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path):
         SqlEnvironment(dsn="mysql://a@b")
     with pytest.raises(InvalidSettingError, match="needs dsn"):
         SqlEnvironment(backend="mysql")
-    with pytest.raises(InvalidSettingError, match="'sqlite' or 'mysql'"):
+    with pytest.raises(InvalidSettingError, match="'sqlite', 'mysql' or 'docker'"):
         SqlEnvironment(backend="oracle")
     with pytest.raises(InvalidSettingError, match="can't read the dump"):
         SqlEnvironment(dump=tmp_path / "absent.sql")
@@ -206,3 +208,12 @@ def test_the_environment_keeps_the_contract(tmp_path, monkeypatch):
         ],
         steps=6,
     )
+
+
+@needs_package
+@pytest.mark.skipif(Path("/var/run/docker.sock").exists(), reason="there is a Docker engine")
+def test_docker_backends_say_that_there_is_no_engine():
+    with pytest.raises(InvalidSettingError, match="container could not be started"):
+        SqlEnvironment(backend="docker")
+    with pytest.raises(SandboxUnavailable, match="no Docker engine with the image"):
+        BashEnvironment(mode="docker")

@@ -74,7 +74,9 @@ class BashEnvironment(Environment):
 
     Args:
         mode: `overlay`, `copy` (where the kernel has no unprivileged overlay mounts), or `auto`: the first that
-            works. Never the host's shell: without a sandbox there is no environment.
+            works; `docker`: containers of `image` (not tested by this project; forks are images). Never the
+            host's shell: without a sandbox there is no environment.
+        image: With `docker`: the image, which brings the file system with it.
         quoting: `intercode` splits commands as InterCode's scripts do (docker-py takes inner double quotes off;
             for scores that compare with theirs), `verbatim` runs what was written.
         file_system: What tasks that name no file system start from: a set-up script, a folder or a tarball;
@@ -94,7 +96,8 @@ class BashEnvironment(Environment):
     def __init__(
         self,
         *,
-        mode: Literal["auto", "overlay", "copy"] = "auto",
+        mode: Literal["auto", "overlay", "copy", "docker"] = "auto",
+        image: str = "intercode-nl2bash",
         quoting: Literal["intercode", "verbatim"] = "verbatim",
         file_system: str | Path | None = None,
         limits: SandboxLimits | None = None,
@@ -103,7 +106,7 @@ class BashEnvironment(Environment):
         if quoting not in ("intercode", "verbatim"):
             raise InvalidSettingError(f"quoting must be 'intercode' or 'verbatim', not {quoting!r}")
         self._file_system = str(file_system if file_system is not None else setup_script())
-        self._boxes: BoxMaker = _sandbox_boxes(mode, limits or SandboxLimits())
+        self._boxes = _box_maker(mode, image, limits or SandboxLimits())
         self._quoting = quoting
         self._shown = shown_characters
         self._box: Box | None = None
@@ -275,6 +278,14 @@ class BashEnvironment(Environment):
         if self._box is None:
             raise EnvironmentStateError("BashEnvironment has no task, or was closed: call reset(task) first")
         return self._box
+
+
+def _box_maker(mode: Literal["auto", "overlay", "copy", "docker"], image: str, limits: SandboxLimits) -> BoxMaker:
+    if mode == "docker":
+        from langchain_linvit.environments.intercode.docker_boxes import DockerBoxes
+
+        return DockerBoxes(image, limits)
+    return _sandbox_boxes(mode, limits)
 
 
 @lru_cache(maxsize=8)

@@ -81,7 +81,8 @@ class SqlEnvironment(Environment):
     contract, a failed statement leaves the last answer in place.
 
     Args:
-        backend: `sqlite` (in memory, needs no server) or `mysql` (a MySQL or MariaDB server).
+        backend: `sqlite` (in memory, needs no server), `mysql` (a MySQL or MariaDB server), or `docker`
+            (InterCode's own container; not tested by this project). Never one for another: rewards differ slightly.
         dsn: For `mysql`: `mysql://user:password@host:port`, a user that may only read (see `prepare_mysql`).
         dump: The databases, as a MySQL dump; by default InterCode's (sqlite only).
         database: The database of tasks that name none.
@@ -99,7 +100,7 @@ class SqlEnvironment(Environment):
     def __init__(
         self,
         *,
-        backend: Literal["sqlite", "mysql"] = "sqlite",
+        backend: Literal["sqlite", "mysql", "docker"] = "sqlite",
         dsn: str | None = None,
         dump: str | Path | None = None,
         database: str | None = None,
@@ -200,7 +201,8 @@ class SqlEnvironment(Environment):
 
     def parse_action(self, text: str) -> ParsedAction:
         """The statement in an answer: in a code block, after `Action:`, or the whole answer."""
-        return extract_code(text, limit=self.limits.statement_length, submit=SUBMIT)
+        parsed = extract_code(text, limit=self.limits.statement_length, submit=SUBMIT)
+        return parsed if parsed.action is None else ParsedAction(parsed.action.rstrip("; \n\t") or parsed.action)
 
     def action_tools(self) -> list[ActionTool]:
         """`execute_sql(query)` and `submit()`."""

@@ -59,7 +59,12 @@ def sql_server(backend: str, dsn: str | None, dump: str | Path | None, limits: S
         from langchain_linvit.environments.intercode.mysql_session import MysqlServer
 
         return MysqlServer(dsn, limits)
-    raise InvalidSettingError(f"the backend must be 'sqlite' or 'mysql', not {backend!r}")
+    if backend == "docker":
+        from langchain_linvit.environments.intercode.mysql_session import MysqlServer
+        from langchain_linvit.environments.intercode.mysql_setup import docker_mysql
+
+        return MysqlServer(docker_mysql(), limits)
+    raise InvalidSettingError(f"the backend must be 'sqlite', 'mysql' or 'docker', not {backend!r}")
 
 
 class PristineCursor:

@@ -18,7 +18,7 @@ Mode = Literal["overlay", "copy"]
 
 _PACK = "cd / && tar --create --gzip --no-recursion --null --files-from=- --file=- 2>/dev/null"
 _REMOVE = "cd / && xargs -0 -r rm -rf --"
-_UNPACK = "cd / && tar --extract --gzip --preserve-permissions --file=-"
+_UNPACK = "cd / && tar --extract --no-same-owner --gzip --preserve-permissions --file=-"
 
 
 class Sandbox:

@@ -102,9 +102,9 @@ def _build(space: Workspace, source: Path) -> Layer:
     root = skeleton(space)
     try:
         if source.is_dir():
-            _run(space, root, "tar --extract --file=- --directory=/", source, _tarball(source))
+            _run(space, root, "tar --extract --no-same-owner --file=- --directory=/", source, _tarball(source))
         elif source.name.endswith(_ARCHIVES):
-            _run(space, root, "tar --extract --file=- --directory=/", source, _unpacked(source))
+            _run(space, root, "tar --extract --no-same-owner --file=- --directory=/", source, _unpacked(source))
         else:
             _add_file(space, root / source.name, _read(source))
             _run(space, root, f"cd / && bash ./{_quoted(source.name)}", source)
