@@ -160,7 +160,7 @@ class LINVIT(Learner):
         """Optimism and pessimism about the regularised problem: V_hi >= V*_lam >= V_lo, and pi_bar."""
         lam, H, unseen = self.lam, self.simulator.horizon, self._unseen
         V_hi = V_lo = np.zeros(self.simulator.states)
-        rows, uppers, lowers = [], [], []
+        rows, widths = [], []
         for h in reversed(range(H)):
             stage, rest = stages[h], H - 1 - h
             next_hi, next_lo = stage.bounded([V_hi, V_lo], [+1, -1], rest)
@@ -168,10 +168,9 @@ class LINVIT(Learner):
             Q_hi, Q_lo = Q = stage.q(seen, [stage.unseen_hi, stage.unseen_lo], [rest, 0])
             V_hi, V_lo = at_step(unseen.soft_hi, h) + rest, at_step(unseen.soft_lo, h).copy()
             (V_hi[stage.states], V_lo[stage.states]), (pi_bar, _) = soft_backup_unchecked(Q, stage.log_prior, lam)
-            rows.append(pi_bar)
-            uppers.append(Q_hi)
-            lowers.append(Q_lo)
-        return Plan(stages, rows[::-1], unseen.policy, V_hi, V_lo, uppers[::-1], lowers[::-1])
+            rows.append(pi_bar.copy())
+            widths.append(Q_hi - Q_lo)
+        return Plan(stages, rows[::-1], unseen.policy, V_hi, V_lo, widths[::-1])
 
     def _empirical_plan(self, stages: list[Stage]) -> Plan:
         """The soft policy of the model as it was seen, without any bonus; unseen actions are worth their reward."""

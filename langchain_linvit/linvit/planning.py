@@ -127,7 +127,7 @@ class Plan:
         rows: The policy of the visited states of each step.
         unseen: The policy of all others, `[1 or H, S, A]`.
         upper, lower: V_hi and V_lo of the first step (of the empirical policy: its value in the model, twice), `[S]`.
-        Q_hi, Q_lo: Bounds on the action values of the visited states of each step; none for the empirical policy.
+        widths: `Q_hi - Q_lo` of the visited states of each step; none for the empirical policy.
     """
 
     stages: list[Stage]
@@ -135,8 +135,7 @@ class Plan:
     unseen: Floats
     upper: Floats
     lower: Floats
-    Q_hi: list[Floats] = field(default_factory=list)
-    Q_lo: list[Floats] = field(default_factory=list)
+    widths: list[Floats] = field(default_factory=list)
 
     def row(self, h: int, state: int) -> Floats:
         """Probabilities of the actions in one state, `[A]`."""
@@ -146,7 +145,7 @@ class Plan:
     def width(self, h: int, state: int) -> Floats | None:
         """`Q_hi - Q_lo` in one state, `[A]`; None where no action of it was visited: all are equally wide."""
         place = self.stages[h].model.position[state]
-        return None if place < 0 else self.Q_hi[h][place] - self.Q_lo[h][place]
+        return None if place < 0 else np.asarray(self.widths[h][place])
 
     def policy(self) -> Floats:
         """The whole policy, `[H, S, A]`."""

@@ -1,6 +1,6 @@
 """Speed of LINVIT's backward induction: dense numpy, scipy.sparse and ours, on the same counts in one run.
 
-All of them compute V_hi, V_lo and pi_bar with the same recursion, the same operator and prepared inputs;
+All of them compute V_hi, V_lo, pi_bar and Q_hi - Q_lo with the same recursion, the same operator and prepared inputs;
 what it takes ours to prepare them from the counts is a row of its own. Where rlberry is installed (or
 `RLBERRY_PYTHON` names an interpreter that has it), so is an episode of its UCBVI.
 """
@@ -77,12 +77,14 @@ def _side_by_side(S: int, A: int, H: int, episodes: int) -> list[dict[str, Any]]
     }
     ours = ways["ours"]()
     for way in ("scipy.sparse", "dense numpy"):
-        np.testing.assert_allclose(ways[way](), (ours.upper, ours.lower), rtol=1e-9)
+        upper, lower, policy, _ = ways[way]()
+        np.testing.assert_allclose((upper, lower), (ours.upper, ours.lower), rtol=1e-9)
+        np.testing.assert_allclose(policy, ours.policy(), atol=1e-9)
     best = _interleaved(ways)
     size = f"S={S} A={A} H={H}, {learner.counts.triples} triples seen"
     rows = [_row(f"{way} / ours", best[way] / best["ours"], "x", size) for way in ("dense numpy", "scipy.sparse")]
     rows.append(_row("plan, ours", best["ours"] * 1e3, "ms", size))
-    extra = _interleaved({"prepare": learner._stages, "update": learner.update})
+    extra = _interleaved({"prepare": learner._stages})
     rows.append(_row("prepare from counts", extra["prepare"] * 1e3, "ms", size))
     return rows
 
@@ -99,18 +101,21 @@ def _full(learner: LINVIT) -> tuple[sparse.csr_array, Any]:
     return empirical, bonus.reshape(S, A)
 
 
-def _plain(backup: Callable[[Any], Any], bonus: Any, learner: LINVIT) -> tuple[Any, Any]:
-    """The recursion over all states and actions, as one would write it down."""
+def _plain(backup: Callable[[Any], Any], bonus: Any, learner: LINVIT) -> tuple[Any, Any, list[Any], list[Any]]:
+    """The recursion over all states and actions, as one would write it down: V_hi, V_lo, pi_bar, Q_hi - Q_lo."""
     H, rewards = learner.simulator.horizon, learner.simulator.rewards[0]
     log_prior = np.log(learner.prior[0])
     V_hi = V_lo = np.zeros(learner.simulator.states)
+    policy, widths = [], []
     for h in reversed(range(H)):
         rest = H - 1 - h
         Q_hi = rewards + np.clip(backup(V_hi) + rest * bonus, 0, rest)
         Q_lo = rewards + np.clip(backup(V_lo) - rest * bonus, 0, rest)
-        V_hi, _pi_bar = soft_backup_unchecked(Q_hi, log_prior, learner.lam)
+        V_hi, pi_bar = soft_backup_unchecked(Q_hi, log_prior, learner.lam)
         V_lo, _ = soft_backup_unchecked(Q_lo, log_prior, learner.lam)
-    return V_hi, V_lo
+        policy.append(pi_bar)
+        widths.append(Q_hi - Q_lo)
+    return V_hi, V_lo, policy[::-1], widths[::-1]
 
 
 def _large(episodes: int) -> list[dict[str, Any]]:
