@@ -163,12 +163,12 @@ class LINVIT(Learner):
         rows, widths = [], []
         for h in reversed(range(H)):
             stage, rest = stages[h], H - 1 - h
-            next_hi, next_lo = stage.bounded([V_hi, V_lo], [+1, -1], rest)
-            seen = [stage.reward_hi + next_hi, stage.reward_lo + next_lo]
-            Q_hi, Q_lo = Q = stage.q(seen, [stage.unseen_hi, stage.unseen_lo], [rest, 0])
+            Q_hi = stage.q(stage.reward_hi + stage.upper(V_hi, rest), stage.unseen_hi, rest)
+            Q_lo = stage.q(stage.reward_lo + stage.lower(V_lo, rest), stage.unseen_lo)
             V_hi, V_lo = at_step(unseen.soft_hi, h) + rest, at_step(unseen.soft_lo, h).copy()
-            (V_hi[stage.states], V_lo[stage.states]), (pi_bar, _) = soft_backup_unchecked(Q, stage.log_prior, lam)
-            rows.append(pi_bar.copy())
+            V_hi[stage.states], pi_bar = soft_backup_unchecked(Q_hi, stage.log_prior, lam)
+            V_lo[stage.states], _ = soft_backup_unchecked(Q_lo, stage.log_prior, lam)
+            rows.append(pi_bar)
             widths.append(Q_hi - Q_lo)
         return Plan(stages, rows[::-1], unseen.policy, V_hi, V_lo, widths[::-1])
 
@@ -179,7 +179,7 @@ class LINVIT(Learner):
         rows = []
         for h in reversed(range(H)):
             stage = stages[h]
-            (Q,) = stage.q([stage.reward + stage.expected(V)], [stage.unseen_lo], [0])
+            Q = stage.q(stage.reward + stage.expected(V), stage.unseen_lo)
             V = at_step(self._unseen.soft_lo, h).copy()
             V[stage.states], pi = soft_backup_unchecked(Q, stage.log_prior, self.lam)
             rows.append(pi)
@@ -191,10 +191,9 @@ class LINVIT(Learner):
         U_hi = W = W_empirical = np.zeros(self.simulator.states)
         for h in reversed(range(H)):
             stage, rest = stages[h], H - 1 - h
-            next_hi, next_W, next_We = stage.bounded([U_hi, W, W_empirical], [+1, -1, -1], rest)
-            seen = [stage.reward_hi + next_hi, stage.reward_lo + next_W, stage.reward_lo + next_We]
-            unseen_rewards = [stage.unseen_hi, stage.unseen_lo, stage.unseen_lo]
-            Q_hi, Q_W, Q_We = stage.q(seen, unseen_rewards, [rest, 0, 0])
+            Q_hi = stage.q(stage.reward_hi + stage.upper(U_hi, rest), stage.unseen_hi, rest)
+            Q_W = stage.q(stage.reward_lo + stage.lower(W, rest), stage.unseen_lo)
+            Q_We = stage.q(stage.reward_lo + stage.lower(W_empirical, rest), stage.unseen_lo)
             U_hi = at_step(unseen.best, h) + rest
             W, W_empirical = at_step(unseen.expected_lo, h).copy(), at_step(unseen.expected_lo, h).copy()
             U_hi[stage.states] = Q_hi.max(axis=1)

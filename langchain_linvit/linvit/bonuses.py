@@ -64,22 +64,22 @@ class Bonus:
         return np.asarray(self.scale * np.sqrt(beta / visits))
 
     def transition(self, rest: int, radius: Floats, P: Any, following: Floats, mean: Floats) -> Floats:
-        """Bonus of each visited pair and each value function, broadcastable to `[C, R]`.
+        """Bonus of each visited pair for the next values F, shape `[R]`.
 
         Args:
-            rest: Steps left after this one, H-h: the largest that `following` can be.
+            rest: Steps left after this one, H-h: the largest that F can be.
             radius: `radius(visits)`, shape `[R]`.
             P: Empirical transitions, `[R, S]`.
-            following: Next values, a row for each value function, `[C, S]`.
-            mean: `P @ following.T`, transposed: `[C, R]`.
+            following: F, shape `[S]`.
+            mean: `P @ F`, shape `[R]`.
         """
         if self.name == "simple":
-            return np.asarray(rest * radius[None])
+            return rest * radius
         if self.name == "hoeffding":
-            return np.asarray(self.horizon * radius[None] / math.sqrt(2))
+            return self.horizon / math.sqrt(2) * radius
         if self.scale == 0:
             return np.zeros_like(mean)
-        deviation = np.sqrt(np.maximum((P @ (following**2).T).T - mean**2, 0.0))
+        deviation = np.sqrt(np.maximum(P @ following**2 - mean**2, 0.0))
         return np.asarray(2 * deviation * radius + 3.5 * self.horizon * radius**2 / self.scale)
 
     def reward(self, visits: Floats) -> Floats:

@@ -6,7 +6,6 @@ step take part in its arrays; the others share one vector that is computed once 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,30 +56,24 @@ class Stage:
         """`P^ F` for the visited pairs: `[S]` to `[R]`."""
         return np.asarray(self.model.P @ following)
 
-    def bounded(self, following: Sequence[Floats], signs: Sequence[int], rest: int) -> list[Floats]:
-        """`clip(P^ F + sign * b, 0, H-h)` for the visited pairs: `[S]` to `[R]` for each F.
+    def upper(self, following: Floats, rest: int) -> Floats:
+        """`clip(P^ F + b, 0, H-h)` for the visited pairs: `[S]` to `[R]`. F lies between 0 and H-h."""
+        mean = self.expected(following)
+        return np.asarray(np.minimum(mean + self._bonus(following, mean, rest), rest))
 
-        Each F lies between 0 and H-h, so that only one side of the clip can bind.
-        """
-        values = np.array(following)
-        mean = np.asarray(self.model.P @ values.T).T
-        b = self.bonus.transition(rest, self.radius, self.model.P, values, mean)
-        upper, lower = mean + b, mean - b
-        return [np.minimum(upper[i], rest) if sign > 0 else np.maximum(lower[i], 0.0) for i, sign in enumerate(signs)]
+    def lower(self, following: Floats, rest: int) -> Floats:
+        """`clip(P^ F - b, 0, H-h)` for the visited pairs: `[S]` to `[R]`. F lies between 0 and H-h."""
+        mean = self.expected(following)
+        return np.asarray(np.maximum(mean - self._bonus(following, mean, rest), 0.0))
 
-    def q(self, seen: Sequence[Floats], unseen: Sequence[Floats], rests: Sequence[int]) -> Floats:
-        """Action values of the visited states, `[C, M, A]`.
+    def q(self, seen: Floats, unseen: Floats, rest: int = 0) -> Floats:
+        """Action values of the visited states, `[M, A]`: `seen` for visited pairs `[R]`, `unseen + rest` elsewhere."""
+        values = unseen.T + rest
+        values.reshape(-1)[self.model.cells] = seen
+        return np.asarray(values.T)
 
-        Args:
-            seen: Those of visited pairs, `[R]` for each of C.
-            unseen: Rewards of the others, `[M, A]` for each.
-            rests: What the others may still earn after them, for each.
-        """
-        values = np.empty((len(seen), *unseen[0].T.shape))
-        for each, known, other, rest in zip(values, seen, unseen, rests, strict=True):
-            np.add(other.T, rest, out=each)
-            each.reshape(-1)[self.model.cells] = known
-        return values.transpose(0, 2, 1)
+    def _bonus(self, following: Floats, mean: Floats, rest: int) -> Floats:
+        return self.bonus.transition(rest, self.radius, self.model.P, following, mean)
 
 
 @dataclass(frozen=True)
