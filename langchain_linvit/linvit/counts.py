@@ -28,7 +28,7 @@ class EmpiricalModel:
     Attributes:
         states: The states with a visited action, `[M]`.
         position: Place of each state in `states`, `[S]`; -1 where no action of it was visited.
-        cells: Place of each visited pair in a flat `[A, M]` array, `[R]`.
+        cells: Place of each visited pair in a flat `[A, M]` array, `[R]`, ascending.
         P: Empirical transitions of the visited pairs, `[R, S]`, sparse or dense.
         visits: n(s, a) of the visited pairs, `[R]`.
         rewards: Empirical mean rewards of the visited pairs, `[R]`.
@@ -160,14 +160,16 @@ class _Table:
     def model(self) -> EmpiricalModel:
         if self._layout is None or self._layout.size != self.size:
             self._layout = _Layout(self)
-        layout, visits = self._layout, self.visits[: self.rows].astype(float)
+        layout = self._layout
+        visits = self.visits[layout.rows].astype(float)
+        counts, rows_of = self.counts[: self.size], self.rows_of[: self.size]
         return EmpiricalModel(
             states=layout.states,
             position=layout.position,
             cells=layout.cells,
-            P=layout.transitions(self.counts[: self.size] / visits[self.rows_of[: self.size]]),
+            P=layout.transitions(counts / self.visits[rows_of]),
             visits=visits,
-            rewards=self.reward_sums[: self.rows] / visits,
+            rewards=self.reward_sums[layout.rows] / visits,
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -195,7 +197,7 @@ class _Table:
 
 
 class _Layout:
-    """The sparsity pattern of a table: it changes only when a new triple is seen."""
+    """The sparsity pattern of a table, its pairs in the order of their cells: it changes with new triples only."""
 
     def __init__(self, table: _Table) -> None:
         pairs, rows_of = table.pairs[: table.rows], table.rows_of[: table.size]
@@ -203,9 +205,13 @@ class _Layout:
         self.states, places = np.unique(pairs // table.actions, return_inverse=True)
         self.position = np.full(table.states, -1)
         self.position[self.states] = np.arange(len(self.states))
-        self.cells = pairs % table.actions * len(self.states) + places
-        self.order = np.argsort(rows_of, kind="stable")
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows_of, minlength=table.rows))])
+        cells = pairs % table.actions * len(self.states) + places
+        self.rows = np.argsort(cells)
+        self.cells = cells[self.rows]
+        ranks = np.empty_like(self.rows)
+        ranks[self.rows] = np.arange(table.rows)
+        self.order = np.argsort(ranks[rows_of], kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(ranks[rows_of], minlength=table.rows))])
         indices = table.next_states[: table.size][self.order]
         shape = (table.rows, table.states)
         self.matrix = sparse.csr_array((np.ones(self.size), indices, indptr), shape=shape)

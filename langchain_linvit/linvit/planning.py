@@ -68,6 +68,8 @@ class Stage:
 
     def q(self, seen: Floats, unseen: Floats, rest: int = 0) -> Floats:
         """Action values of the visited states, `[M, A]`: `seen` for visited pairs `[R]`, `unseen + rest` elsewhere."""
+        if len(seen) == unseen.size:  # every action of every visited state, in the order of the cells
+            return seen.reshape(unseen.T.shape).T
         values = unseen.T + rest
         values.reshape(-1)[self.model.cells] = seen
         return np.asarray(values.T)
