@@ -261,7 +261,7 @@ def rows(parts: list[str], quick: bool, limit: int | None, seeds: range) -> Iter
 
 def main() -> None:
     arguments = parser("LINVIT against UCBVI, by the divergence of the prior from the optimal policy.")
-    arguments.add_argument("--seeds", type=int, metavar="N", help="how many seeds from --seed on (10; quick: 5)")
+    arguments.add_argument("--seeds", type=int, metavar="N", help="how many seeds from --seed on (10; quick: 3)")
     arguments.add_argument("--quick", action="store_true", help="small problems, under a minute")
     arguments.add_argument("--parts", nargs="+", choices=PARTS, help="only these; the file's other rows are kept")
     arguments.add_argument("--plot-only", action="store_true", help="table and picture from the results file")
@@ -271,7 +271,7 @@ def main() -> None:
     if options.plot_only:
         found = json.loads((path or RESULTS / "theory.json").read_text())["rows"]
     else:
-        seeds = range(options.seed, options.seed + (options.seeds or (5 if options.quick else 10)))
+        seeds = range(options.seed, options.seed + (options.seeds or (3 if options.quick else 10)))
         settings = {"eps": f"{SHARE:g} V*", "delta": 0.1, "bonus": "simple", "replan": "doubling", "etas": ETAS}
         settings |= {"bonus_scale": SCALE, "seeds": list(seeds), "quick": options.quick}
         kept = json.loads(path.read_text())["rows"] if options.parts and path and path.exists() else []
