@@ -7,15 +7,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RUN_ELSEWHERE = {
-    "make demo": ".ci/run",
-    "make test": ".ci/run",
-    "make bench": "Makefile",
-    "pip install langchain-linvit": "the package is built by `make test` through pip",
-    "linvit solve blocksworld": "test_cli.py",
-    "linvit solve blocksworld --problem problem.pddl --model openai:gpt-4o-mini": "test_cli_openai.py",
-    "python -m evals.blocksworld --limit 3 --priors novice-0": "test_evals.py",
+RUN_BY = {
+    "make demo": (".ci/run", "make demo"),
+    "make test": (".ci/run", "make test"),
+    "make bench": (".ci/run", "make bench"),
+    "pip install langchain-linvit": ("Makefile", "pip install"),
+    "linvit solve blocksworld": ("tests/unit/test_cli.py", 'linvit("solve", "blocksworld")'),
+    "linvit solve blocksworld --problem problem.pddl --model openai:gpt-4o-mini": (
+        "tests/integration/test_cli_openai.py",
+        '["solve", "blocksworld", "--problem", problem, "--model", "openai:gpt-4o-mini"',
+    ),
+    "linvit solve intercode-sql --task 3": (".ci/run", "linvit solve intercode-sql --task 3"),
+    "linvit solve intercode-bash --task 3": (".ci/run", "linvit solve intercode-bash --task 3"),
+    "linvit solve alfworld --seed 3": (".ci/run", "linvit solve alfworld --seed 3"),
+    "python -m evals.blocksworld --limit 2 --priors novice-0": (
+        "tests/unit/test_evals.py",
+        '["--limit", "2", "--priors", "novice-0"',
+    ),
+    "python -m evals.theory --quick": (".ci/run", "python -m evals.theory --quick"),
 }
+"""Where each shell command of the README is run."""
 
 
 def blocks(language):
@@ -41,7 +52,9 @@ def test_the_first_environment_takes_under_thirty_lines():
 
 def test_shell_commands_are_run_somewhere():
     commands = {line.strip() for block in blocks("bash") for line in block.splitlines() if line.strip()}
-    assert commands == set(RUN_ELSEWHERE)
+    assert commands == set(RUN_BY)
+    for command, (file, words) in RUN_BY.items():
+        assert words in (ROOT / file).read_text(encoding="utf-8"), command
 
 
 def test_the_layout_names_what_is_there():
