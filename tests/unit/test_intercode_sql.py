@@ -1,5 +1,6 @@
 """InterCode-SQL as an environment: episodes, forks, snapshots, parsing, tools."""
 
+import gc
 import importlib.util
 import json
 from pathlib import Path
@@ -211,9 +212,11 @@ def test_the_environment_keeps_the_contract(tmp_path, monkeypatch):
 
 
 @needs_package
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves a socket open
 @pytest.mark.skipif(Path("/var/run/docker.sock").exists(), reason="there is a Docker engine")
 def test_docker_backends_say_that_there_is_no_engine():
     with pytest.raises(InvalidSettingError, match="container could not be started"):
         SqlEnvironment(backend="docker")
     with pytest.raises(SandboxUnavailable, match="no Docker engine with the image"):
         BashEnvironment(mode="docker")
+    gc.collect()
