@@ -18,8 +18,9 @@ from langchain_linvit.planner.result import PlanResult, TreeNode
 
 STYLES = {"root": "bold", "chosen": "bold green", "pruned": "dim", "linked": "dim cyan", "dead": "red"}
 MAX_CHILDREN = 12
-MAX_LINES = 12
 """Children of a node that the tree shows; the rest is counted."""
+MAX_LINES = 12
+"""Lines of an observation that a plan shows; the rest is counted."""
 
 
 def plain(text: str, limit: int = 120) -> str:

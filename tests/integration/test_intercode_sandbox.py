@@ -178,7 +178,8 @@ def test_what_tries_to_get_out_stays_in(attack, environment, prototype, canary, 
     transition = environment.step(filled(command, canary, port))
     assert "the secret" not in transition.observation
     assert re.search(expected, transition.error or transition.observation), transition
-    environment.evaluate()
+    if attack == "a hook for the evaluation":
+        environment.evaluate()
     assert sandboxed_processes() == []
     assert prototype.fork().step("cat /data/*.txt").observation == "alpha\nbeta\n"
     environment.close()

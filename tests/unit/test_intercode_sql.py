@@ -1,11 +1,14 @@
 """InterCode-SQL as an environment: episodes, forks, snapshots, parsing, tools."""
 
+import gc
 import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from langchain_linvit.cli import app
 from langchain_linvit.environments.base import Task
 from langchain_linvit.environments.intercode import BashEnvironment, SandboxUnavailable, SqlEnvironment, sql_tasks
 from langchain_linvit.errors import EnvironmentStateError, InvalidSettingError, InvalidTaskError, MissingDependencyError
@@ -211,9 +214,21 @@ def test_the_environment_keeps_the_contract(tmp_path, monkeypatch):
 
 
 @needs_package
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves a socket open
 @pytest.mark.skipif(Path("/var/run/docker.sock").exists(), reason="there is a Docker engine")
 def test_docker_backends_say_that_there_is_no_engine():
     with pytest.raises(InvalidSettingError, match="container could not be started"):
         SqlEnvironment(backend="docker")
     with pytest.raises(SandboxUnavailable, match="no Docker engine with the image"):
         BashEnvironment(mode="docker")
+    gc.collect()
+
+
+@needs_package
+def test_the_command_line_shows_query_rows_and_tree():
+    result = CliRunner().invoke(app, ["solve", "intercode-sql", "--task", "3", "--seed", "1"])
+    assert result.exit_code == 0
+    assert "Goal: Find the major and age of students who do not have a cat pet." in result.output
+    assert "600 | 18" in result.output, "the rows of the query that was carried out"
+    assert "submit" in result.output
+    assert "agreement" in result.output
