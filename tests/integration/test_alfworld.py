@@ -1,5 +1,6 @@
 """ALFWorld on official games: every walkthrough wins, and forks agree with the stock engine's reset-and-replay."""
 
+import json
 import random
 import tarfile
 from functools import partial
@@ -54,7 +55,7 @@ class Stock:
         from textworld.envs.pddl.pddl import PddlEnv
 
         self.env = PddlEnv(EnvInfos())
-        self.env.load(str(data_folder() / task.data["game"]))
+        self.env.load(json.loads((data_folder() / task.data["game"]).read_text()))
         names = engine_parts().demangler(game_infos=self.env._entity_infos)
         for info in self.env._entity_infos.values():
             info.name = names.demangle_alfred_name(info.id)
