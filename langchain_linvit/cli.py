@@ -38,7 +38,7 @@ def solve(
     task: Annotated[str | None, typer.Option(help="Number (from 1) or id of one of several tasks.")] = None,
     model: Annotated[str | None, typer.Option(help="A chat model, e.g. openai:gpt-4o-mini. Default: offline.")] = None,
     preset: Annotated[str | None, typer.Option(help="Settings by name, e.g. paper-blocksworld-6.")] = None,
-    value: Annotated[str | None, typer.Option(help="rollouts, critic, rules or oracle.")] = None,
+    value: Annotated[str | None, typer.Option(help="rollouts, critic, rules, agreement or oracle.")] = None,
     candidates: Annotated[int | None, typer.Option(help="Proposals per node.")] = None,
     breadth: Annotated[int | None, typer.Option(help="Children kept per node.")] = None,
     beam: Annotated[int | None, typer.Option(help="Children kept per layer.")] = None,

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree as RichTree
 
-from langchain_linvit.environments.base import shorten
+from langchain_linvit.environments.base import printable, shorten
 from langchain_linvit.planner.result import PlanResult, TreeNode
 
 STYLES = {"root": "bold", "chosen": "bold green", "pruned": "dim", "linked": "dim cyan", "dead": "red"}
@@ -25,7 +25,7 @@ MAX_LINES = 12
 
 def plain(text: str, limit: int = 120) -> str:
     """Text that a model wrote, on one line, without anything that a terminal would obey."""
-    return "".join(char if char.isprintable() else "�" for char in shorten(text, limit))
+    return printable(shorten(text, limit))
 
 
 class SearchProgress:

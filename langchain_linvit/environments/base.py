@@ -302,6 +302,11 @@ def shorten(text: str, limit: int = 200) -> str:
     return flat if len(flat) <= limit and len(text) <= 4 * limit else f"{flat[:limit]}… ({len(text)} characters)"
 
 
+def printable(text: str) -> str:
+    """`text` without anything that a terminal would obey: every unprintable character is replaced."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
 def _folded(action: str) -> str:
     return " ".join(action.lower().strip(" .`\"'").split())
 

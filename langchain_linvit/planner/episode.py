@@ -103,6 +103,7 @@ class EpisodeNodes:
             diverged = last.error is not None or state_key(real, node_id) != node["key"]
             if diverged or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
+        caller.account.count({"seconds": run.lap()})
         return {**self._commit(state, run, real, node, last, records), **spent(caller)}
 
     async def _real(self, state: PlannerState, run: Run, caller: Caller) -> Environment:

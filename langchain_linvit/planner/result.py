@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_linvit.accounting import Usage
-from langchain_linvit.environments.base import Outcome
+from langchain_linvit.environments.base import Outcome, printable, shorten
 
 PlanOutcome = Literal["solved", "done", "failed", "horizon", "budget_exhausted", "no_candidates"]
 """How a run ended: `solved`; `done` (over, and the agent can't see whether solved); `failed` (over, and plainly
@@ -80,14 +80,20 @@ class PlanResult(BaseModel):
         return self.outcome == "solved"
 
     def __str__(self) -> str:
-        lines = [f"{self.outcome}: {self.goal}" + (f" ({self.reason})" if self.reason else "")]
-        lines += [f"  {number}. {step.action}" for number, step in enumerate(self.trajectory, 1)]
+        lines = [f"{self.outcome}: {shorten(self.goal, 500)}" + (f" ({self.reason})" if self.reason else "")]
+        lines += [f"  {number}. {shorten(step.action)}" for number, step in enumerate(self.trajectory, 1)]
         usage = self.usage
         lines.append(
             f"  {usage.llm_calls} completions in {usage.requests} requests, {usage.tokens} tokens, "
             f"{self.unique_states} states, {usage.env_steps} environment steps, {usage.seconds:.2f} s"
         )
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
+
+    def __rich__(self) -> Any:
+        """The outcome, plan, search tree and accounting, where `rich.print(result)` asks for them."""
+        from langchain_linvit.display import result_view
+
+        return result_view(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `PlanResult.model_validate` reads it back."""

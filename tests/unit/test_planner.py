@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import io
 
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
+from rich.console import Console
 from worlds import Corridor, CountedCorridor, closeness, walker, walker_model
 
 from langchain_linvit.accounting import Budget
@@ -236,12 +238,13 @@ def test_text_subgoals_are_carried_out_by_the_model():
     assert result.trajectory[0].action == "go right"
 
 
-def test_imagination_replaces_forks():
+@pytest.mark.parametrize("value", [closeness, "rollouts"])
+def test_imagination_replaces_forks(value):
     class Unforkable(Corridor):
         def fork(self):
             raise AssertionError("the real environment was forked")
 
-    result = plan(environment=Unforkable(), simulation="imagine", value=closeness, task="reach 3")
+    result = plan(environment=Unforkable(), simulation="imagine", value=value, task="reach 3")
     assert result.solved
     assert result.usage.env_steps_real == len(result.plan)
 
@@ -384,6 +387,24 @@ def test_a_result_is_plain_json_and_back():
     result = plan(value=closeness, task="reach 2")
     assert type(result).model_validate_json(result.model_dump_json()) == result
     assert "go right" in str(result)
+
+
+def test_a_result_prints_as_text_and_as_a_picture_of_its_search():
+    hostile = PolicyChatModel(policy=lambda messages, tools: {"Action: go right\x1b[31m [red]": 1.0})
+    result = plan(hostile, value=closeness, horizon=1)
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(result)
+    shown = console.export_text()
+    assert "accounting" in shown
+    for text in (str(result), shown):
+        assert "\x1b" not in text
+        assert "[red]" in text
+
+
+def test_time_spent_is_on_record_after_each_act():
+    planner = create_slinvit_planner(walker_model(), Corridor(), value=closeness, candidates=None, **FAST)
+    acts = [update["act"] for update in planner.stream({"task": "reach 2"}, stream_mode="updates") if "act" in update]
+    assert all(act["usage"]["seconds"] > 0 for act in acts)
 
 
 def test_the_policy_reads_only_the_prompt():
