@@ -1,4 +1,4 @@
-"""The picture of `evals.blocksworld`: success by the prior's quality, made again from committed results.
+"""Picture and Markdown table of `evals.blocksworld`, made again from committed results.
 
 python -m evals.blocksworld_plot
 """
@@ -51,13 +51,29 @@ def plot(rows: list[dict[str, Any]], path: Path, title: str) -> None:
     pyplot.close(figure)
 
 
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table, for a page."""
+    lines = [
+        "| method | prior | value | solved | completions | distinct states | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        name = f"{row['method']}; {row['note']}" if "fail" in row["method"] else row["method"]
+        lines.append(
+            f"| {name} | {row['prior']} | {row['value'] or ''} | {row['success']:.1%} | {row['llm_calls']:.1f} "
+            f"| {row['unique_states']:.1f} | {row['seconds']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Draw the committed results."""
+    """Draw the committed results, and print them as a table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--results", type=Path, default=RESULTS / "blocksworld_step_6.json")
     options = arguments.parse_args(argv)
     content = json.loads(options.results.read_text(encoding="utf-8"))
     title = f"BlocksWorld, {content['settings']['n']} problems of {content['settings']['problems']}"
+    print(markdown(content["rows"]))
     plot(content["rows"], options.results.with_suffix(".png"), title)
 
 

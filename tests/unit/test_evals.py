@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from evals import blocksworld, intercode_sql
+from evals import blocksworld, blocksworld_plot, intercode_sql
 from evals.common import RESULTS
 from langchain_linvit.environments.intercode import sql_tasks
 from langchain_linvit.evaluation import Row
@@ -28,6 +28,9 @@ def test_blocksworld_writes_a_row_for_every_method(tmp_path, capsys):
     assert {row.method for row in rows if row.prior == "none"} == {"breadth_first", "beam_search"}
     assert all(row.n == 2 and row.errors == 0 for row in rows)
     assert "novice-0" in capsys.readouterr().out
+    blocksworld_plot.main(["--results", str(file)])
+    assert "| slinvit | novice-0 | rollouts |" in capsys.readouterr().out
+    assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_best_of_n_spends_no_more_than_slinvit(tmp_path):

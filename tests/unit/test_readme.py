@@ -18,7 +18,7 @@ RUN_BY = {
         '["solve", "blocksworld", "--problem", problem, "--model", "openai:gpt-4o-mini"',
     ),
     "linvit solve intercode-sql --task 3": (".ci/run", "linvit solve intercode-sql --task 3"),
-    "linvit solve intercode-bash --task 1": (".ci/run", "linvit solve intercode-bash --task 3"),
+    "linvit solve intercode-bash --task 1": (".ci/run", "linvit solve intercode-bash --task 1"),
     "linvit solve alfworld --seed 3": (".ci/run", "linvit solve alfworld --seed 3"),
     "python -m evals.blocksworld --limit 2 --priors novice-0": (
         "tests/unit/test_evals.py",
