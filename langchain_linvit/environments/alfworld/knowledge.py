@@ -19,6 +19,9 @@ from langchain_linvit.environments.alfworld.engine import Facts, LoadedGame, Ope
 LOOKED_INTO = {"gotolocation", "openobject", "examinereceptacle"}
 """Actions whose answer tells what a place holds, unless it is closed."""
 
+TOLD_BY = {"cleanobject", "heatobject", "coolobject", "toggleobject", "sliceobject", "examineobject"}
+"""Actions whose answer tells what a thing is like: some things are cool or hot at the start, which can't be seen."""
+
 _CONDITIONS = {"isclean": "clean", "ishot": "hot", "iscool": "cool", "istoggled": "turned on", "issliced": "sliced"}
 _NUMBERED = re.compile(r"(.*?)\s*(\d+)$")
 
@@ -63,6 +66,7 @@ class Knowledge:
         arrived: The place that was gone to last.
         visited: Places that were gone to.
         inside: Places whose contents were seen.
+        handled: Things of which it was told what they are like.
     """
 
     game: LoadedGame
@@ -71,6 +75,7 @@ class Knowledge:
     arrived: str | None = None
     visited: frozenset[str] = field(default_factory=frozenset)
     inside: frozenset[str] = field(default_factory=frozenset)
+    handled: frozenset[str] = field(default_factory=frozenset)
 
     def after(self, operation: Operation, position: Position) -> Knowledge:
         """What is known once `operation` has led to `position`."""
@@ -80,6 +85,9 @@ class Knowledge:
             known = replace(known, arrived=place, visited=self.visited | {place})
         if place and operation.action in LOOKED_INTO and not known.closed(place):
             known = replace(known, inside=self.inside | {place})
+        thing = operation.argument("o") or operation.argument("co")
+        if thing and operation.action in TOLD_BY:
+            known = replace(known, handled=self.handled | {thing})
         return known
 
     def closed(self, place: str) -> bool:
@@ -98,7 +106,7 @@ class Knowledge:
             lines.append(f"Not visited yet: {', '.join(unvisited)}.")
         states = [f"{self.game.names[item]} is {state}" for item, state in self._changed]
         if states:
-            lines.append(f"Brought about: {', '.join(states)}.")
+            lines.append(f"Known of things: {', '.join(states)}.")
         return "\n".join(lines)
 
     @cached_property
@@ -154,7 +162,9 @@ class Knowledge:
 
     @cached_property
     def _changed(self) -> list[tuple[str, str]]:
-        pairs = [(fact[0], word) for name, word in _CONDITIONS.items() for fact in arguments(self.position.facts, name)]
+        facts = self.position.facts
+        pairs = [(item, word) for name, word in _CONDITIONS.items() for (item,) in arguments(facts, name)]
+        pairs = [(item, word) for item, word in pairs if item in self.handled]
         return sorted(pairs, key=lambda pair: (natural(self.game.names[pair[0]]), pair[1]))
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 STATIONS = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 """Where a thing is cleaned, heated and cooled."""
 
+STATES = {"clean": "clean", "heat": "hot", "cool": "cool"}
+"""What a thing is afterwards."""
+
 _KEPT: tuple[tuple[frozenset[str], dict[str, float]], ...] = (
     (
         frozenset({"mug", "cup", "plate", "bowl", "pan", "pot", "kettle", "winebottle", "glassbottle"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from langchain_linvit.models.household.commonsense import STATIONS
+from langchain_linvit.models.household.commonsense import STATES, STATIONS
 from langchain_linvit.models.household.reading import Household
 
 _SUBGOALS = (
@@ -54,8 +54,11 @@ class Intention:
         if self.aim == "use":
             return None if (self.item, "turned on") in household.states else f"use {self.item}"
         if self.aim == "change":
-            done = any(item == self.item for item, _ in household.states)
-            return None if done else f"{self.verb} {self.item} with {self.place}"
+            return (
+                None
+                if (self.item, STATES[self.verb]) in household.states
+                else f"{self.verb} {self.item} with {self.place}"
+            )
         if self.place in household.closed:
             return f"open {self.place}"
         if self.aim == "take":

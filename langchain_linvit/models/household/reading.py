@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from langchain_linvit.models.household.commonsense import STATIONS
+from langchain_linvit.models.household.commonsense import STATES, STATIONS
 
 _WHERE = r"(?:in|on) (?P<place>\w+)"
 _GOALS = (
@@ -18,7 +18,6 @@ _GOALS = (
     ("pick", re.compile(rf"put (?:an?|some|the) (?P<thing>\w+) {_WHERE}")),
 )
 _VERBS = {"clean": "clean", "hot": "heat", "cool": "cool"}
-_STATES = {"clean": "clean", "heat": "hot", "cool": "cool"}
 _PLACE = re.compile(r"- (?P<name>[^:(]+?)(?: \((?P<note>[^)]*)\))?(?:: (?P<items>.*))?")
 
 
@@ -41,7 +40,7 @@ class HouseholdGoal:
     @property
     def state(self) -> str:
         """What the thing must be once it was changed, e.g. `hot`."""
-        return _STATES.get(self.verb, "")
+        return STATES.get(self.verb, "")
 
     @property
     def station(self) -> str:
@@ -60,7 +59,7 @@ class Household:
         contents: What each place is known to hold; None where it was not looked into.
         closed: Places that are closed.
         unvisited: Places that were never gone to.
-        states: Things that were changed, with what they are now.
+        states: What is known of things, such as that one is clean.
     """
 
     here: str
@@ -125,7 +124,7 @@ def read_state(text: str) -> Household:
         contents=contents,
         closed=frozenset(closed),
         unvisited=tuple(name for name in _after("Not visited yet: ", text).split(", ") if name),
-        states=frozenset(re.findall(r"([a-z]+(?: \d+)?) is ([a-z ]+)", _after("Brought about: ", text))),
+        states=frozenset(re.findall(r"([a-z]+(?: \d+)?) is ([a-z ]+)", _after("Known of things: ", text))),
     )
 
 

@@ -106,6 +106,23 @@ def test_the_state_tells_only_what_was_seen():
     assert "You carry nothing" not in text
 
 
+def test_what_things_are_like_shows_once_it_was_told():
+    task = own_game("cool", 1)
+    thing = next(action for action in task.metadata["walkthrough"] if action.startswith("take")).split(" from ")[0]
+    thing = thing.removeprefix("take ")
+    identifier = (
+        next(line for line in task.data["problem"].splitlines() if line.startswith("(coolable"))
+        .removeprefix("(coolable")
+        .strip(" )")
+    )
+    problem = task.data["problem"].replace("(:init", f"(:init\n(isCool {identifier})")
+    environment = played(task.model_copy(update={"data": {"problem": problem}}))
+    assert "is cool" not in environment.state_text()
+    for action in task.metadata["walkthrough"][:-1]:
+        environment.step(action)
+    assert f"{thing} is cool." in environment.state_text()
+
+
 def test_equal_arrangements_have_equal_keys_and_what_was_seen_counts():
     task = own_game("pick", 2)
     one, two, three = played(task), played(task), played(task)

@@ -25,7 +25,7 @@ Seen so far:
 - countertop 1: cup 1, knife 1
 - fridge 1 (open): nothing
 Not visited yet: cabinet 3, sinkbasin 1, microwave 1.
-Brought about: cup 1 is clean, desklamp 1 is turned on."""
+Known of things: cup 1 is clean, desklamp 1 is turned on."""
 CLEAN = "clean a cloth and put it on countertop"
 
 
@@ -34,7 +34,7 @@ def at(here, carried="nothing", seen=(), unvisited="", states=""):
     lines = [f"You are at {here}.", f"You carry {carried}."]
     lines += ["Seen so far:", *(f"- {place}" for place in seen)] if seen else []
     lines += [f"Not visited yet: {unvisited}."] if unvisited else []
-    lines += [f"Brought about: {states}."] if states else []
+    lines += [f"Known of things: {states}."] if states else []
     return "\n".join(lines)
 
 
@@ -105,6 +105,11 @@ def test_states_are_understood():
 )
 def test_a_clear_mind_does_what_is_needed(state, expected):
     assert likeliest(CLEAR, CLEAN, state) == f"Action: {expected}"
+
+
+def test_what_is_cool_is_not_taken_for_heated():
+    state = at("microwave 1", "egg 1", ["microwave 1 (closed, not looked into)"], "", "egg 1 is cool")
+    assert likeliest(CLEAR, "put a hot egg in garbagecan", state) == "Action: heat egg 1 with microwave 1"
 
 
 def test_a_mistaken_mind_takes_a_towel_for_the_cloth():
