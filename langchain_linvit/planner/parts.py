@@ -15,7 +15,7 @@ from langchain_linvit.errors import BudgetExhaustedError
 from langchain_linvit.planner.runs import Run
 from langchain_linvit.planner.settings import PlannerSettings
 from langchain_linvit.planner.state import PlannerState
-from langchain_linvit.planner.tree import Node, Tree, View, analyse
+from langchain_linvit.planner.tree import Node, Tree, View, analyse, value_key
 from langchain_linvit.priors import PolicyPrior
 from langchain_linvit.values import ValueEstimator
 
@@ -117,7 +117,7 @@ class PlannerParts:
 
     def value_key(self, node: Node, horizon: int) -> str:
         """What a node's value is memoised by."""
-        return f"{node['key']}@{horizon - node['used']}" if self.value.uses_horizon else node["key"]
+        return value_key(node, horizon if self.value.uses_horizon else None)
 
 
 def spent(caller: Caller) -> Update:

@@ -72,7 +72,7 @@ class Tree:
 
     def value_key(self, node: Node) -> str:
         """What a node's value is memoised by."""
-        return f"{node['key']}@{self.horizon - node['used']}" if self.by_horizon else node["key"]
+        return value_key(node, self.horizon if self.by_horizon else None)
 
     def value(self, node: Node) -> float | None:
         """V of a node as far as it is known: 1 where solved, 0 where plainly failed, else the estimate."""
@@ -138,6 +138,11 @@ class View:
     leaves: list[str] = field(default_factory=list)
     solved: list[str] = field(default_factory=list)
     layers: list[list[str]] = field(default_factory=list)
+
+
+def value_key(node: Node, horizon: int | None) -> str:
+    """What a node's value is memoised by: its state, and the steps left where a horizon is given."""
+    return node["key"] if horizon is None else f"{node['key']}@{horizon - node['used']}"
 
 
 def analyse(tree: Tree, *, depth: int, breadth: int | None, beam: int | None, kl_coef: float, layerwise: bool) -> View:

@@ -11,7 +11,7 @@ RUN_BY = {
     "make demo": (".ci/run", "make demo"),
     "make test": (".ci/run", "make test"),
     "make bench": (".ci/run", "make bench"),
-    "pip install langchain-linvit": ("Makefile", "pip install"),
+    "pip install -e .": ("Makefile", '-e ".[dev,plots,intercode]"'),
     "linvit solve blocksworld": ("tests/unit/test_cli.py", 'linvit("solve", "blocksworld")'),
     "linvit solve blocksworld --problem problem.pddl --model openai:gpt-4o-mini": (
         "tests/integration/test_cli_openai.py",
