@@ -4,6 +4,7 @@ Source: "How Can LLM Guide RL? A Value-Based Approach" (arXiv 2402.16181).
 """
 
 from langchain_linvit.accounting import Budget, Usage
+from langchain_linvit.agents import EnvironmentToolkit
 from langchain_linvit.environments.base import Environment, Outcome, ParsedAction, Task, Transition
 from langchain_linvit.environments.imagined import ImaginedEnvironment
 from langchain_linvit.errors import LinvitError
@@ -29,6 +30,7 @@ __all__ = [
     "CompletionScoringPrior",
     "CriticValue",
     "Environment",
+    "EnvironmentToolkit",
     "FunctionValue",
     "ImaginedEnvironment",
     "LinvitError",

@@ -35,6 +35,11 @@ def block(name: str, text: str) -> str:
     return f"<{name}>\n{text}\n</{name}>"
 
 
+def without_state_marks(text: str) -> str:
+    """`text` without the marks of state blocks: what others wrote must not pass for a state."""
+    return _STATE_MARK.sub("", text)
+
+
 def last_block(messages: Sequence[BaseMessage], name: str) -> str | None:
     """The content of the latest block of that name in `messages`; None where there is none."""
     pattern = re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL)
@@ -200,5 +205,5 @@ class Situation:
             goal=self.goal,
             history=history_text(self.history),
             state=self.state,
-            **{name: _STATE_MARK.sub("", text) for name, text in variables.items()},
+            **{name: without_state_marks(text) for name, text in variables.items()},
         )

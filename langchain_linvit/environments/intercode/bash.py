@@ -53,7 +53,7 @@ Action: submit"""
 
 
 class CommandLine(BaseModel):
-    """Arguments of the tool `execute_bash`."""
+    """Arguments of the tool `run_bash`."""
 
     command: str = Field(description="One bash command line.")
 
@@ -213,10 +213,10 @@ class BashEnvironment(Environment):
         return extract_code(text, limit=_LONGEST_ACTION, submit=SUBMIT)
 
     def action_tools(self) -> list[ActionTool]:
-        """`execute_bash(command)` and `submit()`."""
+        """`run_bash(command)` and `submit()`."""
         return [
             ActionTool(
-                name="execute_bash",
+                name="run_bash",
                 description="Run one bash command line and see its output.",
                 args_schema=CommandLine,
                 render=lambda args: str(getattr(args, "command", "")),
