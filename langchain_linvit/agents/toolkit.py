@@ -32,6 +32,10 @@ from langchain_linvit.prompts import block, without_state_marks
 Runtime = Annotated[Any, InjectedToolArg, SkipJsonSchema()]
 
 
+class NoArguments(BaseModel):
+    """A tool without arguments."""
+
+
 class EnvironmentToolkit(BaseToolkit):
     """The actions of one live environment as tools: what an agent calls is what is done.
 
@@ -112,20 +116,45 @@ class EnvironmentToolkit(BaseToolkit):
             InvalidTaskError: The task can't be set up.
             EnvironmentStateError: An action is being taken at this moment.
         """
-        environment = self.environment
         with self._alone():
-            observation = environment.reset(task)
+            observation = self.environment.reset(task)
             self._history, self._end = [], None
-            state = environment.state_text()
-        seen = [without_state_marks(observation).strip()] if observation.strip() not in ("", state.strip()) else []
-        told = "Take actions by calling your tools, one action per message."
-        return "\n\n".join(
-            [environment.description, told, *seen, block("goal", environment.goal), block("state", state)]
-        ).strip()
+            return self._told(observation)
 
     async def astart(self, task: Task | str) -> str:
         """As `start`, off the event loop where the environment blocks."""
         return await AsyncIO().run(self.environment, lambda: self.start(task))
+
+    def describe(self) -> str:
+        """The rules, the goal and the current state, as an agent should read them at any time.
+
+        Raises:
+            EnvironmentStateError: `start` was not called yet, or an action is being taken at this moment.
+        """
+        with self._alone():
+            _ = self.environment.task
+            return self._told("")
+
+    def task_tool(self) -> BaseTool:
+        """The tool `read_task`, for agents that were not told what `start` returns: it reads, and takes no action."""
+
+        def read() -> str:
+            try:
+                return self.describe()
+            except LinvitError as error:
+                _refuse(str(error))
+
+        async def aread() -> str:
+            return await AsyncIO().run(self.environment, read)
+
+        return StructuredTool(
+            name=f"{self.prefix}read_task",
+            description="Read the rules, the goal and the current state. Takes no action.",
+            args_schema=NoArguments,
+            func=read,
+            coroutine=aread,
+            handle_tool_error=True,
+        )
 
     def action_of(self, call: Mapping[str, Any], environment: Environment | None = None) -> ParsedAction:
         """The action that a tool call stands for, or what is wrong with it.
@@ -209,6 +238,13 @@ class EnvironmentToolkit(BaseToolkit):
             handle_validation_error=lambda error: f"Error: {_validation_message(error)}",
         )
 
+    def _told(self, observation: str) -> str:
+        environment = self.environment
+        state = environment.state_text()
+        told = "Take actions by calling your tools, one action per message."
+        goal, shown = block("goal", environment.goal), block("state", state)
+        return "\n\n".join([environment.description, told, *_seen(observation, state), goal, shown]).strip()
+
     async def _take(self, name: str, arguments: dict[str, Any], runtime: Any, io: IO) -> tuple[str, dict[str, Any]]:
         """Carry out one call; `ToolException` says why it can't be done."""
         self._refuse_second(runtime)
@@ -251,8 +287,7 @@ class EnvironmentToolkit(BaseToolkit):
 
     def _content(self, transition: Transition, environment: Environment) -> str:
         state = environment.state_text() if self.show_state else ""
-        seen = transition.observation
-        parts = [without_state_marks(seen).strip()] if seen.strip() not in ("", state.strip()) else []
+        parts = _seen(transition.observation, state)
         parts += [block("state", state)] if self.show_state else []
         parts += [_end_text(transition)] if transition.done else []
         return "\n\n".join(parts) or "Done."
@@ -305,6 +340,11 @@ def _with_runtime(schema: type[BaseModel]) -> type[BaseModel]:
         return schema
     field: Any = (Runtime, Field(default=None, exclude=True))
     return create_model(schema.__name__, __base__=schema, __doc__=schema.__doc__, runtime=field)
+
+
+def _seen(observation: str, state: str) -> list[str]:
+    """An observation that says something beside the state; it must not pass for a state."""
+    return [without_state_marks(observation).strip()] if observation.strip() not in ("", state.strip()) else []
 
 
 def _error_text(transition: Transition) -> str:

@@ -17,7 +17,7 @@ from langchain_linvit.environments.base import ActionTool
 from langchain_linvit.environments.blocksworld import BlocksWorldEnvironment, generate_problems
 from langchain_linvit.environments.intercode.bash import NoArguments
 from langchain_linvit.errors import EnvironmentStateError, InvalidSettingError, InvalidTaskError
-from langchain_linvit.models import ScriptedChatModel, ToolReply
+from langchain_linvit.models import ScriptedChatModel
 from langchain_linvit.models.blocksworld import blocksworld_model
 
 TASK = generate_problems(blocks=4, steps=4, count=1, seed=0)[0]
