@@ -18,6 +18,7 @@ from langchain_linvit.environments.base import Environment, Task, shorten
 from langchain_linvit.errors import InvalidSettingError, InvalidTaskError, LinvitError
 from langchain_linvit.planner.graph import Planner, create_slinvit_planner
 from langchain_linvit.planner.result import PlanResult
+from langchain_linvit.planner.settings import setting_errors
 
 Mode = Literal["plan", "act"]
 """What a call does: `plan` in an instance or fork that is thrown away, or `act`."""
@@ -75,7 +76,7 @@ def create_slinvit_tool(
         args_schema=_arguments(environment, tasks),
         response_format="content_and_artifact",
         handle_tool_error=True,
-        handle_validation_error=True,
+        handle_validation_error=setting_errors,
     )
 
 
