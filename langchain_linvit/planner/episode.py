@@ -74,12 +74,12 @@ class EpisodeNodes:
         return {**update, **self.parts.advance(state, self.parts.view(self.parts.tree(state)), run, update)}
 
     async def _state_text(self, state: PlannerState, run: Run, caller: Caller) -> str:
-        environment = await self.parts.live(state["nodes"][state["root"]], run, caller)
+        environment = await self.parts.live(state["nodes"][state["root"]], state["root"], run, caller)
         return clipped(environment.state_text())
 
     async def _prepare(self, state: PlannerState, run: Run, caller: Caller) -> Update:
         """What the value estimator makes once per task, e.g. rules; failures become notes."""
-        environment = await self.parts.live(state["nodes"][state["root"]], run, caller)
+        environment = await self.parts.live(state["nodes"][state["root"]], state["root"], run, caller)
         update: Update = {}
         try:
             update["prepared"] = await self.parts.value.prepare(Situation.of(environment, []), caller)

@@ -42,6 +42,8 @@ from langchain_linvit.values import (
 )
 
 Planner = CompiledStateGraph[PlannerState, None, PlannerInput, PlannerOutput]
+MAX_SUPER_STEPS = 10_000
+"""The horizon ends a run long before; a tool's call would else pass on LangChain's limit of 25."""
 SHOWN_STEPS = 40
 """Steps of the history that a unit carries; prompts show no more."""
 
@@ -109,7 +111,9 @@ def create_slinvit_planner(
         raise InvalidSettingError("simulation='imagine' needs a model that imagines")
     scope = RunScope(checked.max_concurrency)
     graph = _Wiring(parts, scope).graph().compile(checkpointer=checkpointer, name=name)
-    return graph.with_config(callbacks=[scope], max_concurrency=checked.max_concurrency)
+    return graph.with_config(
+        callbacks=[scope], max_concurrency=checked.max_concurrency, recursion_limit=MAX_SUPER_STEPS
+    )
 
 
 def make_prior(prior: PolicyPrior | PriorMethod, model: Any, level: Level = "action") -> PolicyPrior:
@@ -257,6 +261,7 @@ class _Wiring:
                 node,
                 UnitInput(
                     nodes=group,
+                    root=state["root"],
                     history={item["id"]: _history(state, item, committed) for item in group},
                     agreement={item["id"]: agreement(tree, item["id"]) for item in group} if tree else {},
                     share={"completions": calls, "tokens": tokens, "env_steps": steps, "seconds": seconds},

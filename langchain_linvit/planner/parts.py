@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -106,14 +107,23 @@ class PlannerParts:
         """What a search forks at the real state: the environment itself, or a model's imagination of it."""
         return real if self.simulation == "fork" else ImaginedEnvironment.of(real, self.model, history)
 
-    async def live(self, node: Node, run: Run, caller: Caller) -> Environment:
+    async def live(self, node: Node, root: str, run: Run, caller: Caller) -> Environment:
         """The live environment of a node, rebuilt from its snapshot where it is missing."""
         environment = run.live.get(node["id"])
         if environment is not None:
             return environment
         rebuilt = self.spawn() if self.simulation == "fork" else ImaginedEnvironment(self.model)
         await caller.io.run(rebuilt, lambda: rebuilt.restore(node["snapshot"]))
+        if rebuilt.persistent and node["id"] != root:
+            rebuilt = await self._simulated_again(rebuilt, node, caller)
         return run.live.setdefault(node["id"], rebuilt)
+
+    async def _simulated_again(self, real: Environment, node: Node, caller: Caller) -> Environment:
+        """A node below the root of an environment that outlives its program: only forks of it can go there."""
+        with closing(real):
+            fork = await caller.fork(real)
+        await caller.io.run(fork, lambda: fork.restore(node["snapshot"]))
+        return fork
 
     def value_key(self, node: Node, horizon: int) -> str:
         """What a node's value is memoised by."""

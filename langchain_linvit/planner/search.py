@@ -39,7 +39,7 @@ class SearchNodes:
     async def propose_subgoals(self, unit: UnitInput, run: Run, caller: Caller) -> Update:
         """Ask the prior for candidates at one frontier node."""
         node = unit["nodes"][0]
-        environment = await self.parts.live(node, run, caller)
+        environment = await self.parts.live(node, unit["root"], run, caller)
         situation = Situation.of(environment, unit["history"][node["id"]])
         candidates = self.parts.settings.candidates
         notes: list[str] = []
@@ -90,7 +90,7 @@ class SearchNodes:
         if self.parts.prior.level == "subgoal":
             outcomes: list[Node | None] = [state["carried"].get(node["id"]) for node in good]
         else:
-            environment = await self.parts.live(parent, run, caller)
+            environment = await self.parts.live(parent, state["root"], run, caller)
             if environment.concurrency == "inline" and not isinstance(environment, ModelEnvironment):
                 outcomes = [await self._try(node, environment, run, caller) for node in good]
             else:
@@ -124,7 +124,7 @@ class SearchNodes:
     async def carry_out(self, unit: UnitInput, run: Run, caller: Caller) -> Update:
         """Let the low-level policy carry one text subgoal out, in a fork of its parent's environment."""
         parent, pending = unit["nodes"]
-        environment = await self.parts.live(parent, run, caller)
+        environment = await self.parts.live(parent, unit["root"], run, caller)
         most = min(self.parts.settings.actions_per_subgoal, unit["horizon"] - parent["used"])
         with ExitStack() as unless_kept:
             fork = unless_kept.enter_context(closing(await caller.fork(environment)))
@@ -190,7 +190,7 @@ class SearchNodes:
         return {"values": values, "notes": list(dict.fromkeys(notes)), **spent(caller)}
 
     async def _leaf(self, node: Node, unit: UnitInput, run: Run, caller: Caller) -> Leaf:
-        environment = await self.parts.live(node, run, caller)
+        environment = await self.parts.live(node, unit["root"], run, caller)
         return Leaf(
             id=node["id"],
             situation=Situation.of(environment, unit["history"][node["id"]]),

@@ -106,6 +106,7 @@ class UnitInput(TypedDict):
     """What one unit of work receives: its nodes, how each was reached, and what the unit may spend."""
 
     nodes: list[Node]
+    root: str
     history: dict[str, list[tuple[str, str]]]
     agreement: dict[str, float]
     share: dict[str, Any]

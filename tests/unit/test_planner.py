@@ -411,6 +411,34 @@ def test_the_policy_reads_only_the_prompt():
     assert walker([HumanMessage("hello")], [])["Action: go right"] == 0.4
 
 
+def test_a_search_over_an_environment_that_outlives_it_is_resumed_in_forks():
+    class Stop(Exception):
+        pass
+
+    valued = []
+
+    def stopping(state_text, goal):
+        valued.append(state_text)
+        if len(valued) == 5:
+            raise Stop
+        return closeness(state_text, goal)
+
+    def planner(value):
+        return create_slinvit_planner(
+            walker_model(), Device, value=value, checkpointer=saver, candidates=None, beam=4, depth=4, **FAST
+        )
+
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "one"}}
+    with pytest.raises(Stop):
+        planner(stopping).invoke({"task": "reach 6"}, config)
+    resumed = planner(closeness).invoke(None, config)["result"]
+    clean = plan(environment=Device, value=closeness, candidates=None, beam=4, depth=4, task="reach 6")
+    assert resumed.plan == clean.plan == ["go right"] * 6
+    assert [(node.text, node.observation) for node in resumed.tree] == [
+        (node.text, node.observation) for node in clean.tree
+    ]
+
+
 @pytest.mark.parametrize("acted", [0, 1, 2])
 def test_a_branch_is_taken_up_where_a_crash_left_it(acted):
     class Crash(Exception):
