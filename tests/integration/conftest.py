@@ -1,7 +1,8 @@
 """Fixtures for the real parts that integration tests run against."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +26,28 @@ def openai_server() -> Iterator[ServeOpenAI]:
         yield serve
 
 
+@contextmanager
+def small_mariadb(folder: Path, *, writes: bool) -> Iterator[str]:
+    """A private MariaDB server with a small database; the test is skipped where there is none."""
+    dump = folder / "dump.sql"
+    dump.write_text(DUMP)
+    with ExitStack() as stack:
+        try:
+            dsn = stack.enter_context(local_mariadb(dump, writes=writes))
+        except MissingDependencyError as error:
+            pytest.skip(str(error))
+        yield dsn
+
+
 @pytest.fixture(scope="session")
 def mysql_dsn(tmp_path_factory):
-    """A reading user's DSN of a private MariaDB server with a small database; skipped where there is none."""
-    dump = tmp_path_factory.mktemp("mysql") / "dump.sql"
-    dump.write_text(DUMP)
-    try:
-        with local_mariadb(dump) as dsn:
-            yield dsn
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
+    """A reading user's DSN."""
+    with small_mariadb(tmp_path_factory.mktemp("mysql"), writes=False) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def mysql_writer_dsn(tmp_path_factory):
+    """The DSN of a user that may write rows."""
+    with small_mariadb(tmp_path_factory.mktemp("mysql-writes"), writes=True) as dsn:
+        yield dsn

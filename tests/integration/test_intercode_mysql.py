@@ -95,7 +95,7 @@ def test_nothing_that_a_statement_sets_reaches_the_next(environment):
 
 def test_users_that_may_do_more_than_read_are_refused(mysql_dsn):
     """The grants decide, not the DSN's name: here those of an administrator are made up."""
-    from langchain_linvit.environments.intercode.mysql_session import _require_reader
+    from langchain_linvit.environments.intercode.mysql_session import _require_privileges
 
     for grant in [
         "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION",
@@ -104,7 +104,7 @@ def test_users_that_may_do_more_than_read_are_refused(mysql_dsn):
         "GRANT `admin` TO `a`@`%`",
     ]:
         with pytest.raises(InvalidSettingError, match="may do more than read"):
-            _require_reader(["GRANT USAGE ON *.* TO `a`@`%`", grant])
+            _require_privileges(["GRANT USAGE ON *.* TO `a`@`%`", grant], writes=False)
 
 
 def test_a_wrong_dsn_is_named(mysql_dsn):

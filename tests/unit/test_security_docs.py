@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from tests.integration import test_intercode_mysql, test_intercode_sandbox
+from tests.integration import test_intercode_mysql, test_intercode_mysql_writes, test_intercode_sandbox
 from tests.unit import test_intercode_sqlite
 
 TABLES = [
     ("## SQL on SQLite", [test_intercode_sqlite.ATTACKS]),
     ("## SQL on MySQL", [test_intercode_mysql.ATTACKS, test_intercode_mysql.SILENT]),
+    ("## Writes on MySQL", [test_intercode_mysql_writes.COMMITTING]),
     ("## Bash", [test_intercode_sandbox.STOPPED, test_intercode_sandbox.CONTAINED]),
 ]
 

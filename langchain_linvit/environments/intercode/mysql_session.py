@@ -1,9 +1,10 @@
-"""InterCode's databases on a MySQL or MariaDB server, for reading only.
+"""InterCode's databases on a MySQL or MariaDB server, for reading only unless a session with writes is asked for.
 
 Three things keep a statement from writing, none of which looks at its text: a user that has nothing but
 SELECT (checked when the server is opened), READ ONLY transactions, and a client that sends one statement
 at a time and no file. The session is reset before each statement, so that nothing that one sets reaches
 the next, and a fork is two fields: the name of the database and where the connections are.
+`mysql_writes.py` has the sessions that write.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _SYSTEM = {"information_schema", "mysql", "performance_schema", "sys"}
 _READING_PRIVILEGES = {"USAGE", "SELECT", "SHOW VIEW", "SHOW DATABASES"}
+_WRITING_PRIVILEGES = {"INSERT", "UPDATE", "DELETE"}
 _GRANT = re.compile(r"GRANT (.+?) ON .+ TO ", re.IGNORECASE)
 _READING = re.compile(r"[\s(]*(select|show|desc|describe|explain|with|table|values|use)\b", re.IGNORECASE)
 _USE = re.compile(r"\s*use\s+`?(\w+)`?\s*;?\s*", re.IGNORECASE)
@@ -80,26 +82,41 @@ def connect(dsn: str, **options: Any) -> MySQLConnectionAbstract:
 class MysqlServer:
     """The databases of a server, and its idle connections.
 
+    Args:
+        dsn: `mysql://user:password@host:port`.
+        limits: What one statement may cost.
+        writes: Whether statements may write, each undone before the next (see `mysql_writes.py`).
+
     Raises:
-        InvalidSettingError: The server refuses the DSN, or its user may do more than read.
+        InvalidSettingError: The server refuses the DSN, its user may do more or less than is asked for, or
+            writes to one of its tables could not be undone.
     """
 
     dialect = "MySQL"
 
-    def __init__(self, dsn: str, limits: SqlLimits) -> None:
+    def __init__(self, dsn: str, limits: SqlLimits, *, writes: bool = False) -> None:
         self._dsn = dsn
         self.limits = limits
+        self.writes = writes
+        self.turn = threading.Lock()
+        """Held by the statement of a session that writes: two of them would wait for each other's rows."""
         self._idle: list[MySQLConnectionAbstract] = []
         self._lock = threading.Lock()
         connection = self.take()
-        self._is_mariadb = "mariadb" in str(_rows(connection, "SELECT VERSION()")[0][0]).lower()
-        _require_reader([str(row[0]) for row in _rows(connection, "SHOW GRANTS")])
-        names = [str(row[0]) for row in _rows(connection, "SHOW DATABASES")]
+        self._is_mariadb = "mariadb" in str(rows_of(connection, "SELECT VERSION()")[0][0]).lower()
+        _require_privileges([str(row[0]) for row in rows_of(connection, "SHOW GRANTS")], writes=writes)
+        names = [str(row[0]) for row in rows_of(connection, "SHOW DATABASES")]
         self.databases: Collection[str] = {name for name in names if name.lower() not in _SYSTEM}
+        if writes:
+            require_transactions(connection)
         self.give_back(connection)
 
     def open(self, database: str) -> SqlSession:
-        """A session on `database`; nothing can change it, so that it is always pristine."""
+        """A session on `database`; nothing is ever written to it for good, so that it is always pristine."""
+        if self.writes:
+            from langchain_linvit.environments.intercode.mysql_writes import MysqlWritingSession
+
+            return MysqlWritingSession(self, database)
         return MysqlSession(self, database)
 
     def take(self) -> MySQLConnectionAbstract:
@@ -118,7 +135,7 @@ class MysqlServer:
         """End a connection and what it runs, from outside."""
         other = self.take()
         with contextlib.suppress(Exception):  # it has ended by itself
-            _rows(other, f"KILL {int(connection.connection_id or 0)}")
+            rows_of(other, f"KILL {int(connection.connection_id or 0)}")
         self.give_back(other)
 
     def settings(self) -> list[str]:
@@ -127,9 +144,10 @@ class MysqlServer:
         timeout = (
             f"max_statement_time = {seconds}" if self._is_mariadb else f"max_execution_time = {int(seconds * 1e3)}"
         )
+        access = "READ WRITE" if self.writes else "READ ONLY"
         return [
             f"SET SESSION {timeout}, SESSION sql_select_limit = {self.limits.rows + 1}",
-            "SET SESSION TRANSACTION READ ONLY",
+            f"SET SESSION TRANSACTION {access}",
         ]
 
     def close(self) -> None:
@@ -147,6 +165,10 @@ class MysqlServer:
 class MysqlSession:
     """A session on one database; see the module for what guards it."""
 
+    beginnings = _READING
+    """How a statement may begin; others get a plain answer before the server's own refusal."""
+    allowed = "this database may only be read: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN, USE"
+
     def __init__(self, server: MysqlServer, database: str) -> None:
         self._server = server
         self.database = database
@@ -156,8 +178,8 @@ class MysqlSession:
         limits = self._server.limits
         if len(statement) > limits.statement_length:
             raise StatementError(f"the statement is longer than {limits.statement_length} characters")
-        if not _READING.match(statement):
-            raise StatementError("this database may only be read: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN, USE")
+        if not self.beginnings.match(statement):
+            raise StatementError(self.allowed)
         if match := _USE.fullmatch(statement):
             return self._use(match[1])
         return self._execute(statement)
@@ -193,6 +215,12 @@ class MysqlSession:
         return SqlResult()
 
     def _execute(self, statement: str) -> SqlResult:
+        with self._connected() as connection:
+            return self._fetch(connection, statement)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[MySQLConnectionAbstract]:
+        """A connection as new, with all settings; what fails in the block becomes a `StatementError`."""
         from mysql.connector import Error
 
         connection = self._server.take()
@@ -200,8 +228,8 @@ class MysqlSession:
             connection.cmd_reset_connection()
             connection.cmd_init_db(self.database)
             for setting in self._server.settings():
-                _rows(connection, setting)
-            result = self._fetch(connection, statement)
+                rows_of(connection, setting)
+            yield connection
         except StatementError:
             self._discard(connection)  # rows that weren't read are still under way
             raise
@@ -212,14 +240,14 @@ class MysqlSession:
             self._discard(connection)
             raise StatementError(f"the result can't be read: {error}") from error
         self._server.give_back(connection)
-        return result
 
     def _fetch(self, connection: MySQLConnectionAbstract, statement: str) -> SqlResult:
         cursor = connection.cursor(buffered=False)
         cursor.execute(statement)
         if cursor.description is None:
+            changed = max(cursor.rowcount, 0)
             cursor.close()
-            return SqlResult()
+            return SqlResult(changed=changed)
         columns = tuple(str(column[0]) for column in cursor.description)
         rows = collect(_each(cursor), self._server.limits)
         cursor.close()
@@ -242,9 +270,10 @@ def _each(cursor: Any) -> Iterator[Row]:
         yield tuple(row)
 
 
-def _rows(connection: MySQLConnectionAbstract, statement: str) -> list[Row]:
+def rows_of(connection: MySQLConnectionAbstract, statement: str, parameters: tuple[str, ...] = ()) -> list[Row]:
+    """All rows of a statement of ours."""
     cursor = connection.cursor(buffered=True)
-    cursor.execute(statement)
+    cursor.execute(statement, parameters)
     rows = [tuple(row) for row in cursor.fetchall()] if cursor.description else []
     cursor.close()
     return rows
@@ -259,15 +288,44 @@ def _message(error: Any, limits: SqlLimits) -> str:
     return str(error.msg or error)
 
 
-def _require_reader(grants: list[str]) -> None:
-    """Refuse a user that may do more than read."""
+def _require_privileges(grants: list[str], *, writes: bool) -> None:
+    """Refuse a user that may do more than read, or than read and write rows; or that may not write where it should."""
+    allowed = _READING_PRIVILEGES | (_WRITING_PRIVILEGES if writes else set())
+    granted: set[str] = set()
     for grant in grants:
         match = _GRANT.match(grant)
         privileges = set(match[1].upper().replace("`", "").split(", ")) if match else {grant.split(" TO ")[0]}
-        excess = {name for name in privileges if name.split(" (")[0] not in _READING_PRIVILEGES}
+        names = {name.split(" (")[0] for name in privileges}
+        excess = names - allowed
+        granted |= names
         if excess or "WITH GRANT OPTION" in grant.upper():
             named = ", ".join(sorted(excess)) or "GRANT OPTION"
+            may, words = ("read and write rows", "SELECT, INSERT, UPDATE and DELETE") if writes else ("read", "SELECT")
             raise InvalidSettingError(
-                f"the MySQL user of the dsn may do more than read ({named}): what a model writes would run with "
-                "that; use a user with SELECT only, as prepare_mysql(admin_dsn) makes one"
+                f"the MySQL user of the dsn may do more than {may} ({named}): what a model writes would run with "
+                f"that; use a user with {words} only, as prepare_mysql(admin_dsn{', writes=True' * writes}) makes one"
             )
+    if writes and not granted >= _WRITING_PRIVILEGES:
+        raise InvalidSettingError(
+            "writes=True needs a MySQL user with INSERT, UPDATE and DELETE beside SELECT, as "
+            "prepare_mysql(admin_dsn, writes=True) makes one"
+        )
+
+
+def require_transactions(connection: MySQLConnectionAbstract) -> None:
+    """Refuse databases with a table whose writes could not be undone.
+
+    Raises:
+        InvalidSettingError: A table's engine has no transactions.
+    """
+    tables = rows_of(
+        connection,
+        "SELECT table_schema, table_name, engine FROM information_schema.tables "
+        "WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB'",
+    )
+    lasting = [f"{schema}.{table} ({engine})" for schema, table, engine in tables if str(schema).lower() not in _SYSTEM]
+    if lasting:
+        raise InvalidSettingError(
+            f"writes to these tables can't be undone, so that forks would not be isolated: {', '.join(lasting[:5])}; "
+            "use ENGINE=InnoDB, or the backend 'sqlite'"
+        )

@@ -20,12 +20,13 @@ from langchain_linvit.environments.intercode.official import dataset
 from langchain_linvit.environments.intercode.sqlite_dump import dump_statements
 from langchain_linvit.errors import InvalidSettingError, LinvitError, MissingDependencyError
 
-_READER = "linvit_reader"
+_READER = ("linvit_reader", "SELECT, SHOW VIEW")
+_WRITER = ("linvit_writer", "SELECT, SHOW VIEW, INSERT, UPDATE, DELETE")
 _START_SECONDS = 30.0
 
 
-def prepare_mysql(admin_dsn: str, dump: str | Path | None = None) -> str:
-    """Load the databases into a server, and make a user that may only read them.
+def prepare_mysql(admin_dsn: str, dump: str | Path | None = None, *, writes: bool = False) -> str:
+    """Load the databases into a server, and make a user that may only read them, or also write their rows.
 
     Databases of the same names are replaced. The dump's own users and grants are left out: InterCode's gives
     everybody who connects all rights.
@@ -33,9 +34,10 @@ def prepare_mysql(admin_dsn: str, dump: str | Path | None = None) -> str:
     Args:
         admin_dsn: `mysql://user:password@host:port` of a user that may create databases and users.
         dump: A MySQL dump; by default InterCode's 20 databases.
+        writes: Make a user for `SqlEnvironment(..., writes=True)`, which never commits anything.
 
     Returns:
-        The DSN of the reading user, for `SqlEnvironment(backend="mysql", dsn=...)`.
+        The DSN of the new user, for `SqlEnvironment(backend="mysql", dsn=...)`.
 
     Raises:
         InvalidSettingError: The server can't be reached, or refuses the dump.
@@ -43,7 +45,8 @@ def prepare_mysql(admin_dsn: str, dump: str | Path | None = None) -> str:
     connection = connect(admin_dsn)
     cursor = connection.cursor()
     password = secrets.token_urlsafe(18)
-    user = f"'{_READER}'@'%'"
+    name, privileges = _WRITER if writes else _READER
+    user = f"'{name}'@'%'"
     try:
         databases = []
         text = (Path(dump) if dump is not None else dataset("spider_dev.sql")).read_text(encoding="utf-8")
@@ -57,7 +60,7 @@ def prepare_mysql(admin_dsn: str, dump: str | Path | None = None) -> str:
         cursor.execute(f"ALTER USER {user} IDENTIFIED BY '{password}'")
         for database in databases:
             escaped = database.replace("_", r"\_")
-            cursor.execute(f"GRANT SELECT, SHOW VIEW ON `{escaped}`.* TO {user}")
+            cursor.execute(f"GRANT {privileges} ON `{escaped}`.* TO {user}")
     except LinvitError:
         raise
     except Exception as error:
@@ -65,11 +68,11 @@ def prepare_mysql(admin_dsn: str, dump: str | Path | None = None) -> str:
     finally:
         connection.close()
     parts = urlsplit(admin_dsn)
-    return f"mysql://{_READER}:{quote(password)}@{parts.hostname}:{parts.port or 3306}"
+    return f"mysql://{name}:{quote(password)}@{parts.hostname}:{parts.port or 3306}"
 
 
-def docker_mysql() -> str:
-    """InterCode's own MySQL container, started where it is not yet: the DSN of a reading user in it.
+def docker_mysql(*, writes: bool = False) -> str:
+    """InterCode's own MySQL container, started where it is not yet: the DSN of a user in it, as `prepare_mysql` makes.
 
     Not tested by this project, whose machines have no Docker engine.
 
@@ -81,12 +84,12 @@ def docker_mysql() -> str:
         assets.sql_build_docker()
     except Exception as error:
         raise InvalidSettingError(f"InterCode's container could not be started: {error}") from error
-    return prepare_mysql("mysql://admin:admin@127.0.0.1:3307")
+    return prepare_mysql("mysql://admin:admin@127.0.0.1:3307", writes=writes)
 
 
 @contextmanager
-def local_mariadb(dump: str | Path | None = None) -> Iterator[str]:
-    """A private MariaDB server on loopback, with the databases loaded: yields the reading user's DSN.
+def local_mariadb(dump: str | Path | None = None, *, writes: bool = False) -> Iterator[str]:
+    """A private MariaDB server on loopback, with the databases loaded: yields the DSN that `prepare_mysql` gives.
 
     It lives in a temporary folder and ends with the block. Needs Debian's `mariadb-server` (the binaries;
     the system's own server isn't touched). Takes about 10 seconds.
@@ -118,7 +121,7 @@ def local_mariadb(dump: str | Path | None = None) -> Iterator[str]:
         try:
             admin = f"mysql://root:{password}@127.0.0.1:{port}"
             _wait(admin, process, folder / "log")
-            yield prepare_mysql(admin, dump)
+            yield prepare_mysql(admin, dump, writes=writes)
         finally:
             process.terminate()
             try:

@@ -75,7 +75,8 @@ class SqlEnvironment(Environment):
     are undone by `reset`, which always starts from the pristine database, and stay inside of a fork.
 
     A fork costs microseconds after queries that only read, and the copy of the database (about 0.1 ms)
-    after a write. With `backend="mysql"` statements may only read, and forks share the server's connections.
+    after a write. With `backend="mysql"` statements may only read, unless `writes=True`; forks share the server's
+    connections, and nothing is ever committed.
 
     InterCode leaves a failed statement's error as the last observation; here, by the environment
     contract, a failed statement leaves the last answer in place.
@@ -83,14 +84,18 @@ class SqlEnvironment(Environment):
     Args:
         backend: `sqlite` (in memory, needs no server), `mysql` (a MySQL or MariaDB server), or `docker`
             (InterCode's own container; not tested by this project). Never one for another: rewards differ slightly.
-        dsn: For `mysql`: `mysql://user:password@host:port`, a user that may only read (see `prepare_mysql`).
+        dsn: For `mysql`: `mysql://user:password@host:port`, a user that may only read, or with `writes` only read
+            and write rows (see `prepare_mysql`).
         dump: The databases, as a MySQL dump; by default InterCode's (sqlite only).
         database: The database of tasks that name none.
         limits: What one statement may cost.
         shown_rows: Rows of a result that an observation shows.
+        writes: For `mysql` and `docker`: let statements write rows. Each one runs after the episode's earlier writes in
+            a transaction that is rolled back. On `sqlite` statements may always write.
 
     Raises:
-        InvalidSettingError: Settings that contradict each other, or a user that may write.
+        InvalidSettingError: Settings that contradict each other, a user that may do more than is asked for, or
+            tables whose writes could not be undone.
         MissingDependencyError: The package `intercode-bench` is not installed.
     """
 
@@ -106,9 +111,10 @@ class SqlEnvironment(Environment):
         database: str | None = None,
         limits: SqlLimits | None = None,
         shown_rows: int = 20,
+        writes: bool = False,
     ) -> None:
         self.limits = limits or SqlLimits()
-        self._server = sql_server(backend, dsn, dump, self.limits)
+        self._server = sql_server(backend, dsn, dump, self.limits, writes=writes)
         self._default_database = database
         self._shown_rows = shown_rows
         self.description = _DESCRIPTION.format(server=self._server.dialect)

@@ -39,8 +39,10 @@ class SqliteServer:
         return SqliteSession(self._images, database, self._limits)
 
 
-def sql_server(backend: str, dsn: str | None, dump: str | Path | None, limits: SqlLimits) -> SqlServer:
-    """The server of a backend's name.
+def sql_server(
+    backend: str, dsn: str | None, dump: str | Path | None, limits: SqlLimits, *, writes: bool
+) -> SqlServer:  # fmt: skip
+    """The server of a backend's name; `writes` counts for MySQL only, see `SqlEnvironment`.
 
     Raises:
         InvalidSettingError: Settings that contradict each other, or a server that can't be used.
@@ -58,12 +60,12 @@ def sql_server(backend: str, dsn: str | None, dump: str | Path | None, limits: S
             )
         from langchain_linvit.environments.intercode.mysql_session import MysqlServer
 
-        return MysqlServer(dsn, limits)
+        return MysqlServer(dsn, limits, writes=writes)
     if backend == "docker":
         from langchain_linvit.environments.intercode.mysql_session import MysqlServer
         from langchain_linvit.environments.intercode.mysql_setup import docker_mysql
 
-        return MysqlServer(docker_mysql(), limits)
+        return MysqlServer(docker_mysql(writes=writes), limits, writes=writes)
     raise InvalidSettingError(f"the backend must be 'sqlite', 'mysql' or 'docker', not {backend!r}")
 
 
