@@ -12,6 +12,19 @@ from langchain_core.language_models import BaseChatModel
 from langchain_linvit.environments.base import Environment, Task
 from langchain_linvit.errors import InvalidSettingError
 
+GENERATED_STEPS = (2, 4, 6)
+"""Optimal lengths of the BlocksWorld problems that are generated: those of PlanBench's lists."""
+GENERATED_PROBLEMS = 30
+"""BlocksWorld problems generated for each of these lengths."""
+SOLVED_BLOCKS = 6
+"""Blocks up to which an optimal plan is worked out as a reference; it takes milliseconds."""
+GENERATED_GAMES = 30
+"""ALFWorld games generated where no data are named, the types in turn."""
+OFFICIAL_SPLITS = ("train", "valid_train", "valid_seen", "valid_unseen")
+"""ALFWorld's own splits, as its folders are called."""
+PACKAGE_SPLIT = "package"
+"""The tasks that the package intercode-bench ships."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskChoice:
@@ -39,6 +52,9 @@ class Application:
         summary: One line for people.
         environment: Makes the environment for a choice of task.
         tasks: The tasks for a choice.
+        splits: All tasks of the benchmark for a choice, by split.
+        stratum: The metadata by which tables group the tasks, and by which a part of them is spread.
+        reference: A plan that solves a task; None where none is known.
         offline_model: The embedded chat model that serves where no other is named.
         settings: Keyword arguments of `create_slinvit_planner`.
     """
@@ -47,6 +63,9 @@ class Application:
     summary: str
     environment: Callable[[TaskChoice], Environment]
     tasks: Callable[[TaskChoice], list[Task]]
+    splits: Callable[[TaskChoice], dict[str, list[Task]]]
+    stratum: str
+    reference: Callable[[Task], list[str] | None]
     offline_model: Callable[[TaskChoice], BaseChatModel]
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -63,6 +82,21 @@ def application(name: str) -> Application:
     return APPLICATIONS[name]()
 
 
+def planner_settings(chosen_application: Application, preset: str | None, named: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `create_slinvit_planner`: an application's own or those of a preset, then what was named.
+
+    The paper's rule value is hand-written: where a preset asks for rules and the application ships some, it gets them.
+    """
+    if preset is None:
+        return {**chosen_application.settings, **named}
+    from langchain_linvit.planner.settings import PRESETS
+
+    own = chosen_application.settings.get("value")
+    if callable(own) and PRESETS.get(preset, {}).get("value") == "rules":
+        named = {"value": own, **named}
+    return {"preset": preset, **named}
+
+
 def chosen(tasks: list[Task], choice: TaskChoice) -> Task:
     """The one task that a user named by its number (from 1) or id; the first where none was named.
 
@@ -77,6 +111,17 @@ def chosen(tasks: list[Task], choice: TaskChoice) -> Task:
     raise InvalidSettingError(f"no task {choice.task!r}; there are {len(tasks)}, by number from 1 or by id")
 
 
+def _some(splits: dict[str, list[Task]], source: Path, wanted: str) -> dict[str, list[Task]]:
+    if not any(splits.values()):
+        raise InvalidSettingError(f"no tasks in {source}: expected {wanted}")
+    return splits
+
+
+def _gold_then_submit(task: Task) -> list[str] | None:
+    gold = task.data.get("gold")
+    return None if gold is None else [str(gold), "submit"]
+
+
 def _blocksworld() -> Application:
     from langchain_linvit.environments.blocksworld import (
         BlocksWorldEnvironment,
@@ -84,6 +129,7 @@ def _blocksworld() -> Application:
         generate_problems,
         load_problem,
         load_problem_list,
+        solve_optimally,
     )
     from langchain_linvit.models.blocksworld import blocksworld_model
 
@@ -94,11 +140,33 @@ def _blocksworld() -> Application:
             return load_problem_list(choice.problem)
         return [load_problem(choice.problem)]
 
+    def splits(choice: TaskChoice) -> dict[str, list[Task]]:
+        source = choice.data or choice.problem
+        if source is None:
+            return {
+                f"step_{steps}": generate_problems(blocks=4, steps=steps, count=GENERATED_PROBLEMS, seed=choice.seed)
+                for steps in GENERATED_STEPS
+            }
+        if source.is_dir():
+            lists, problems = sorted(source.glob("step_*.json")), sorted(source.glob("*.pddl"))
+            found = {path.stem: load_problem_list(path) for path in lists}
+            return found or _some(
+                {source.name: [load_problem(path) for path in problems]}, source, "step_*.json, *.pddl"
+            )
+        return {source.stem: tasks(TaskChoice(problem=source))}
+
+    def reference(task: Task) -> list[str] | None:
+        known = int(task.metadata.get("blocks", 0)) <= SOLVED_BLOCKS
+        return solve_optimally(task) if known else None
+
     return Application(
         name="blocksworld",
         summary="Stack blocks as a PDDL problem asks for (PlanBench).",
         environment=lambda _: BlocksWorldEnvironment(),
         tasks=tasks,
+        splits=splits,
+        stratum="optimal_steps",
+        reference=reference,
         offline_model=lambda _: blocksworld_model("novice"),
         settings={"value": blocks_in_place, "candidates": None, "beam": 3, "depth": 6},
     )
@@ -113,11 +181,24 @@ def _alfworld() -> Application:
         folder = choice.problem or choice.data
         return own_games(12, seed=choice.seed) if folder is None else load_games(folder)
 
+    def splits(choice: TaskChoice) -> dict[str, list[Task]]:
+        folder = choice.problem or choice.data
+        if folder is None:
+            return {"generated": own_games(GENERATED_GAMES, seed=choice.seed)}
+        found: dict[str, list[Task]] = {}
+        for task in load_games(folder):
+            parts = Path(task.data["game"]).parts
+            found.setdefault(next((name for name in OFFICIAL_SPLITS if name in parts), folder.name), []).append(task)
+        return found
+
     return Application(
         name="alfworld",
         summary="Household tasks in text (ALFWorld).",
         environment=lambda _: AlfworldEnvironment(),
         tasks=tasks,
+        splits=splits,
+        stratum="kind",
+        reference=lambda task: list(task.metadata.get("walkthrough") or []) or None,
         offline_model=lambda _: household_model("novice"),
         settings=PRESETS["paper-alfworld"],
     )
@@ -132,6 +213,9 @@ def _intercode_sql() -> Application:
         summary="Answer questions about databases by SQL (InterCode).",
         environment=lambda _: SqlEnvironment(),
         tasks=lambda choice: sql_tasks(choice.data),
+        splits=lambda choice: {choice.data.stem if choice.data else PACKAGE_SPLIT: sql_tasks(choice.data)},
+        stratum="hardness",
+        reference=_gold_then_submit,
         offline_model=lambda _: intercode_model("sql"),
         settings={"value": "agreement", "candidates": 8, "depth": 1},
     )
@@ -141,11 +225,25 @@ def _intercode_bash() -> Application:
     from langchain_linvit.environments.intercode import BashEnvironment, bash_tasks, nl2bash_tasks
     from langchain_linvit.models.intercode import intercode_model
 
+    def tasks(choice: TaskChoice) -> list[Task]:
+        return bash_tasks() if choice.data is None else nl2bash_tasks(choice.data)
+
+    def splits(choice: TaskChoice) -> dict[str, list[Task]]:
+        if choice.data is None:
+            return {PACKAGE_SPLIT: tasks(choice)}
+        found: dict[str, list[Task]] = {}
+        for task in tasks(choice):
+            found.setdefault(f"fs_{task.metadata['file_system']}", []).append(task)
+        return found
+
     return Application(
         name="intercode-bash",
         summary="Carry out requests on a file system by bash commands, in a sandbox (InterCode).",
         environment=lambda _: BashEnvironment(),
-        tasks=lambda choice: bash_tasks() if choice.data is None else nl2bash_tasks(choice.data),
+        tasks=tasks,
+        splits=splits,
+        stratum="file_system",
+        reference=_gold_then_submit,
         offline_model=lambda _: intercode_model("bash"),
         settings={"value": "agreement", "candidates": 8, "depth": 1},
     )

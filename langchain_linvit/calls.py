@@ -307,7 +307,7 @@ class Caller:
                 result = await self.io.generate(model, prompts, seconds, **arguments, **_tracing())
                 if result.generations and all(result.generations):
                     self.account.count(
-                        {"llm_calls": sum(map(len, result.generations)), "requests": 1, **_tokens(result)}
+                        {"llm_calls": sum(map(len, result.generations)), "requests": 1, **token_counts(result)}
                     )
                     return result
                 failure: Exception = ValueError("the model returned no generation")
@@ -363,7 +363,7 @@ def _completions(result: LLMResult) -> list[Completion]:
     return completions
 
 
-def _tokens(result: LLMResult) -> dict[str, int]:
+def token_counts(result: LLMResult) -> dict[str, int]:
     """Tokens of one request. Each message carries the whole request's usage, so the first one counts."""
     first = result.generations[0][0]
     reported = getattr(getattr(first, "message", None), "usage_metadata", None)

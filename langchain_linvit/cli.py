@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from langchain_linvit.accounting import Budget
-from langchain_linvit.applications import Application, TaskChoice, application, chosen
+from langchain_linvit.applications import Application, TaskChoice, application, chosen, planner_settings
 from langchain_linvit.display import SearchProgress, plain, result_view
 from langchain_linvit.environments.base import Task
 from langchain_linvit.errors import InvalidSettingError, LinvitError
@@ -94,23 +94,10 @@ def _planner(
     chosen_application: Application, choice: TaskChoice, model: str | None, preset: str | None, budget: Budget,
     seed: int, named: dict[str, Any],
 ) -> Planner:  # fmt: skip
-    defaults = {} if preset is not None else chosen_application.settings
-    if preset is not None and named.get("value") is None and callable(chosen_application.settings.get("value")):
-        named = {**named, **_preset_value(preset, chosen_application)}
     chat_model = chosen_application.offline_model(choice) if model is None else named_model(model)
-    return create_slinvit_planner(
-        chat_model,
-        chosen_application.environment(choice),
-        **{**defaults, **named, "budget": budget, "seed": seed, "preset": preset},
-    )
-
-
-def _preset_value(preset: str, chosen_application: Application) -> dict[str, Any]:
-    """The paper's rule value is hand-written where the environment ships one."""
-    from langchain_linvit.planner.settings import PRESETS
-
-    wants_rules = PRESETS.get(preset, {}).get("value") == "rules"
-    return {"value": chosen_application.settings["value"]} if wants_rules else {}
+    settings = planner_settings(chosen_application, preset, named)
+    environment = chosen_application.environment(choice)
+    return create_slinvit_planner(chat_model, environment, **settings, budget=budget, seed=seed)
 
 
 def _budget(limits: dict[str, Any]) -> Budget:

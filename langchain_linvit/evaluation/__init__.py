@@ -1,22 +1,42 @@
-"""Methods that solve tasks on one interface, the benchmark's verdict on them, and rows for tables."""
+"""Experiments: methods on one interface, benchmarks as datasets, the benchmark's verdict, and rows for tables."""
 
 from langchain_linvit.evaluation.baselines import BeamSearch, BestOfN, BreadthFirst, Greedy
 from langchain_linvit.evaluation.comparison import Comparison, compare
+from langchain_linvit.evaluation.datasets import load_dataset, to_examples, to_task
+from langchain_linvit.evaluation.evaluators import METRICS, BenchmarkEvaluator
+from langchain_linvit.evaluation.experiment import arun_experiment, run_experiment
 from langchain_linvit.evaluation.method import Method, SlinvitMethod
 from langchain_linvit.evaluation.react import ReAct
+from langchain_linvit.evaluation.results import ExperimentInfo, ExperimentResults, ItemRecord
 from langchain_linvit.evaluation.rows import Row, judged, summary_row
+from langchain_linvit.evaluation.targets import METHODS, as_method
+from langchain_linvit.evaluation.user_methods import FunctionMethod, RunnableMethod
 
 __all__ = [
+    "METHODS",
+    "METRICS",
     "BeamSearch",
+    "BenchmarkEvaluator",
     "BestOfN",
     "BreadthFirst",
     "Comparison",
+    "ExperimentInfo",
+    "ExperimentResults",
+    "FunctionMethod",
     "Greedy",
+    "ItemRecord",
     "Method",
     "ReAct",
     "Row",
+    "RunnableMethod",
     "SlinvitMethod",
+    "arun_experiment",
+    "as_method",
     "compare",
     "judged",
+    "load_dataset",
+    "run_experiment",
     "summary_row",
+    "to_examples",
+    "to_task",
 ]

@@ -142,6 +142,7 @@ class BreadthFirst(EpisodeMethod):
     """
 
     name = "breadth_first"
+    uses_model = False
 
     def __init__(self, environment: Any, *, max_states: int = 100_000, **options: Any) -> None:
         super().__init__(environment, **options)
@@ -175,6 +176,7 @@ class BeamSearch(EpisodeMethod):
     """
 
     name = "beam_search"
+    uses_model = False
 
     def __init__(self, environment: Any, *, beam: int = 3, **options: Any) -> None:
         super().__init__(environment, **options)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_linvit.accounting import Account, Budget, Usage
 from langchain_linvit.calls import IO, AsyncIO, Caller, Retry, SyncIO, drive
@@ -15,7 +15,7 @@ from langchain_linvit.environments.base import Environment, ParsedAction, Task, 
 from langchain_linvit.errors import BudgetExhaustedError
 from langchain_linvit.planner.graph import create_slinvit_planner, make_value
 from langchain_linvit.planner.result import PlanOutcome, PlanResult, PlanStep
-from langchain_linvit.planner.settings import DEFAULT_HORIZON
+from langchain_linvit.planner.settings import DEFAULT_HORIZON, PRESETS
 
 UNLIMITED = Budget()
 
@@ -25,6 +25,16 @@ class Method(ABC):
 
     name: str
     """What tables call it."""
+
+    uses_model: ClassVar[bool] = True
+    """Whether it takes the chat model that it is given."""
+
+    own_prior: ClassVar[str] = "none"
+    """What tables call its prior where it takes no chat model."""
+
+    def value_name(self) -> str:
+        """The value estimator that the method uses; empty for none. Default: none."""
+        return ""
 
     @abstractmethod
     def solve(self, task: Task, *, model: Any = None, budget: Budget = UNLIMITED, seed: int = 0) -> PlanResult:
@@ -67,6 +77,11 @@ class SlinvitMethod(Method):
         """Plan one task in an event loop."""
         planner = create_slinvit_planner(model, self._environment, budget=budget, seed=seed, **self._settings)
         return self._named(await planner.ainvoke({"task": task}))
+
+    def value_name(self) -> str:
+        """The estimator of the planner's settings, or of its preset."""
+        preset = PRESETS.get(self._settings.get("preset") or "", {})
+        return make_value(self._settings.get("value") or preset.get("value") or "rollouts").name
 
     def _named(self, output: dict[str, Any]) -> PlanResult:
         result: PlanResult = output["result"]
@@ -197,10 +212,6 @@ class EpisodeMethod(Method):
             budget_exhausted=episode.caller.account.refused,
             notes=list(dict.fromkeys(episode.notes)),
         )
-
-    def value_name(self) -> str:
-        """The value estimator that the method used; empty for none. Default: none."""
-        return ""
 
 
 async def commit(episode: Episode, actions: Sequence[str]) -> None:

@@ -10,13 +10,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from langchain_linvit.accounting import Budget
-from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.errors import InvalidSettingError, LinvitError, MissingDependencyError
+from langchain_linvit.evaluation.rows import Row, summary_row
 from langchain_linvit.planner.result import PlanResult
+
+if TYPE_CHECKING:
+    import pandas
 
 INFO_FILE = "experiment.json"
 ITEMS_FILE = "items.jsonl"
@@ -93,6 +97,42 @@ class ExperimentResults:
     def complete(self) -> bool:
         """Whether every repetition of every item was run."""
         return len(self.records) == len(self.info.items) * self.info.repetitions
+
+    def row(self, note: str = "") -> Row:
+        """The experiment as a row of a table; items whose run failed count as unsolved.
+
+        Raises:
+            InvalidSettingError: Nothing was run yet.
+        """
+        if not self.records:
+            raise InvalidSettingError(f"the experiment {self.info.name!r} has no finished items yet")
+        found = [LinvitError(r.error) if r.error or r.result is None else r.result for r in self.records]
+        info = self.info
+        return summary_row(found, method=info.method, prior=info.prior, value=info.value, note=note)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A data frame with a row per item and repetition: `item`, `repetition`, `metadata.*`, `score.*`, `error`.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingDependencyError("to_pandas() needs pandas: pip install pandas") from error
+        return pandas.DataFrame([_flat(record) for record in self.records])
+
+
+def _flat(record: ItemRecord) -> dict[str, Any]:
+    return {
+        "item": record.item,
+        "repetition": record.repetition,
+        "outcome": record.result.outcome if record.result is not None else None,
+        **{f"metadata.{key}": value for key, value in record.metadata.items()},
+        **{f"score.{key}": value for key, value in record.scores.items()},
+        "error": record.error,
+        "seconds": record.seconds,
+    }
 
 
 def read_records(path: Path) -> Iterator[ItemRecord]:

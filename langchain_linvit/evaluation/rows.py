@@ -35,6 +35,8 @@ class Row(BaseModel):
 def judged(result: PlanResult, task: Task, environment: Environment) -> PlanResult:
     """`result` with the benchmark's verdict on its plan, carried out afresh in a new instance.
 
+    The verdict's `info["plan_valid"]` says whether every action of the plan could be taken.
+
     Args:
         result: What a method made of the task; what the method believed of it is not asked.
         task: The task.
@@ -48,10 +50,10 @@ def judged(result: PlanResult, task: Task, environment: Environment) -> PlanResu
             if failed is not None:
                 break
         verdict = fresh.evaluate()
+    info = {**verdict.info, "plan_valid": failed is None}
     if failed is not None:
-        verdict = Outcome(
-            success=False, score=verdict.score, info={"reason": f"an action of the plan failed: {failed}"}
-        )
+        info["reason"] = f"an action of the plan failed: {failed}"
+    verdict = Outcome(success=verdict.success and failed is None, score=verdict.score, info=info)
     return result.model_copy(update={"verdict": verdict})
 
 

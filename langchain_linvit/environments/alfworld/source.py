@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from langchain_linvit.environments.alfworld.parts import engine_parts
 from langchain_linvit.environments.base import Task
+from langchain_linvit.environments.strata import stratified
 from langchain_linvit.errors import InvalidTaskError
 
 TaskType = Literal["pick", "look", "clean", "heat", "cool", "two"]
@@ -108,14 +109,7 @@ def load_games(
 
 def in_turn(tasks: Sequence[Task], limit: int) -> list[Task]:
     """`limit` tasks in their order, spread evenly over the types and within each type."""
-    groups = [[task for task in tasks if task.metadata.get("kind") == kind] for kind in TASK_TYPES]
-    groups = [group for group in groups if group]
-    quota = [0] * len(groups)
-    while sum(quota) < min(limit, sum(map(len, groups))):
-        smallest = min((i for i in range(len(groups)) if quota[i] < len(groups[i])), key=lambda i: quota[i])
-        quota[smallest] += 1
-    chosen = {group[j * len(group) // n].id for group, n in zip(groups, quota, strict=True) for j in range(n)}
-    return [task for task in tasks if task.id in chosen]
+    return stratified(tasks, limit, "kind", strata=TASK_TYPES)
 
 
 def game_kind(problem: str) -> TaskType:
