@@ -156,12 +156,15 @@ def by_group(tasks: Sequence[Task], successes: Sequence[bool], group: str) -> di
 def log_row(
     name: str, logs: Sequence[Path], task_of: Callable[[Path, dict[str, Any]], Task | None], group: str
 ) -> dict[str, Any]:  # fmt: skip
-    """What logs themselves report of the given tasks: one counts if any submission got 1 (InterCode's rule)."""
+    """What logs themselves report of the given tasks: one counts if any submission got 1 (InterCode's rule).
+
+    The scripts submit after every action, see the gold reward, and stop at 1: that is an oracle, which the row says.
+    """
     episodes = [(task, episode) for path in logs for episode in read_log(path) if (task := task_of(path, episode))]
     successes = [max(episode["rewards"] or [0]) == 1 for _, episode in episodes]
     calls = sum(len(episode["actions"]) for _, episode in episodes) / max(len(episodes), 1)
     row = {"method": name, "prior": "gpt-3.5 (log)", "value": None, "n": len(episodes), "solved": sum(successes)}
-    row |= {"success": sum(successes) / max(len(episodes), 1), "llm_calls": calls}
+    row |= {"success": sum(successes) / max(len(episodes), 1), "llm_calls": calls, "note": "stops at the gold reward"}
     return {**row, **by_group([task for task, _ in episodes], successes, group)}
 
 
