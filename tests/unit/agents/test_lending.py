@@ -17,7 +17,7 @@ MODULES = sorted(path.stem for path in Path(blocksworld.__file__).parent.glob("[
 
 
 def test_every_application_has_its_module():
-    assert MODULES == sorted(name.replace("-", "_") for name in APPLICATIONS)
+    assert sorted(name.replace("-", "_") for name in APPLICATIONS) == MODULES
     for name in MODULES:
         assert callable(importlib.import_module(f"tools.{name}").get_tools)
 
@@ -52,4 +52,4 @@ def test_serving_without_the_extra_names_it(monkeypatch, capsys):
     said = capsys.readouterr()
     assert ended.value.code == 2
     assert said.out == ""
-    assert "pip install 'langchain-linvit[mcp]'" in said.err.replace("\n", " ")
+    assert "pip install 'langchain-linvit[mcp]'" in " ".join(said.err.split())
