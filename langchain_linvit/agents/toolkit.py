@@ -156,6 +156,10 @@ class EnvironmentToolkit(BaseToolkit):
             handle_tool_error=True,
         )
 
+    def args_schema(self, name: str) -> type[BaseModel]:
+        """The arguments of the tool of that name."""
+        return self._actions[name].args_schema
+
     def action_of(self, call: Mapping[str, Any], environment: Environment | None = None) -> ParsedAction:
         """The action that a tool call stands for, or what is wrong with it.
 
@@ -170,7 +174,7 @@ class EnvironmentToolkit(BaseToolkit):
         try:
             arguments = tool.args_schema.model_validate(call.get("args") or {})
         except ValidationError as error:
-            return ParsedAction(None, _validation_message(error))
+            return ParsedAction(None, validation_message(error))
         action = tool.render(arguments)
         if tool.args_schema is Act:  # free text: what a model writes there varies in case and spaces
             return (environment or self.environment).parse_action(action)
@@ -235,7 +239,7 @@ class EnvironmentToolkit(BaseToolkit):
             coroutine=atake,
             response_format="content_and_artifact",
             handle_tool_error=True,
-            handle_validation_error=lambda error: f"Error: {_validation_message(error)}",
+            handle_validation_error=lambda error: f"Error: {validation_message(error)}",
         )
 
     def _told(self, observation: str) -> str:
@@ -365,7 +369,7 @@ def _artifact(action: str, transition: Transition) -> dict[str, Any]:
     }
 
 
-def _validation_message(error: Any) -> str:
+def validation_message(error: Any) -> str:
     """What is wrong with arguments, in one line, without repeating what was given."""
     faults: Callable[..., list[dict[str, Any]]] = error.errors
     told = [f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in faults()[:5]]
