@@ -1,6 +1,7 @@
 """The tools over MCP: lent to an agent in another process by a real client, and held to what a client may do."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -216,3 +217,17 @@ def test_standard_output_belongs_to_the_protocol():
     assert rest == ""
     assert all(word in errors for word in ("printed", "written", "echoed"))
     assert server.returncode == 0
+
+
+def test_the_page_about_tools_shows_what_is_true(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+    namespace = {}
+    for snippet in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(compile(snippet, "tools.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert ") True\n" in printed
+    assert "<goal>" in printed
+    assert "handle='fork-1'" in printed
+    for name, field in EpisodeLimits.model_fields.items():
+        assert f"| `{name}` | {field.default} |" in page

@@ -11,7 +11,7 @@ RUN_BY = {
     "make demo": (".ci/run", "make demo"),
     "make test": (".ci/run", "make test"),
     "make bench": (".ci/run", "make bench"),
-    "pip install -e .": ("Makefile", '-e ".[dev,plots,intercode]"'),
+    "pip install -e .": ("Makefile", '-e ".[dev,plots,intercode,mcp]"'),
     "linvit solve blocksworld": ("tests/unit/test_cli.py", 'linvit("solve", "blocksworld")'),
     "linvit solve blocksworld --problem problem.pddl --model openai:gpt-4o-mini": (
         "tests/integration/test_cli_openai.py",
@@ -20,6 +20,10 @@ RUN_BY = {
     "linvit solve intercode-sql --task 3": (".ci/run", "linvit solve intercode-sql --task 3"),
     "linvit solve intercode-bash --task 1": (".ci/run", "linvit solve intercode-bash --task 1"),
     "linvit solve alfworld --seed 3": (".ci/run", "linvit solve alfworld --seed 3"),
+    "python -m tools.blocksworld --problem problem.pddl": (
+        "tests/integration/test_mcp.py",
+        '["-m", "tools.blocksworld", "--problem", str(problem)]',
+    ),
     "python -m evals.blocksworld --limit 2 --priors novice-0": (
         "tests/unit/test_evals.py",
         '["--limit", "2", "--priors", "novice-0"',
@@ -42,6 +46,7 @@ def test_python_snippets_run_in_order():
     text = printed.getvalue()
     assert "solved in 6 steps" in text or "solved:" in text
     assert "solved ['go right', 'go right', 'go right']" in text
+    assert "(('go right', 'you are in cell 1'), ('go right', 'you are in cell 2')) True" in text
     assert "'event': 'acted'" in text
 
 
