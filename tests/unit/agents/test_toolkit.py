@@ -78,6 +78,17 @@ def test_one_environment_action_per_message(asynchronous):
     assert toolkit.history == (("go right", "you are in cell 1"),)
 
 
+def test_two_environments_in_one_agent():
+    left, right = (EnvironmentToolkit(Corridor(), prefix=side) for side in ("left_", "right_"))
+    left.start("reach 3")
+    right.start("reach 3")
+    turn = calls(("left_act", {"action": "go right"}), ("right_act", {"action": "wait"}))
+    agent = create_agent(ScriptedChatModel(replies=[turn, "ok"]), [*left.get_tools(), *right.get_tools()])
+    agent.invoke({"messages": "go"})
+    assert [action for action, _ in left.history] == ["go right"]
+    assert [action for action, _ in right.history] == ["wait"]
+
+
 def test_after_a_rejected_call_the_next_one_stands():
     toolkit = EnvironmentToolkit(Corridor())
     turn = calls(("act", {"action": "wait"}), ("act", {"action": "go right"}))
@@ -104,6 +115,7 @@ def test_a_tool_without_arguments_knows_its_message_too():
     agent.invoke({"messages": toolkit.start("reach 3")})
     assert len(toolkit.history) == 1
     assert toolkit.get_tools()[0].args == {}
+    assert "runtime" not in toolkit.get_tools()[0].args_schema.model_json_schema().get("properties", {})
 
 
 def test_what_can_not_be_done_is_said_and_changes_nothing(corridor):
@@ -131,6 +143,16 @@ def test_before_the_start_a_call_is_an_error():
     answer = walk(EnvironmentToolkit(Corridor()), "wait")
     assert answer.status == "error"
     assert "reset" in answer.text
+
+
+def test_the_task_can_be_read_at_any_time(corridor):
+    reading = corridor.task_tool()
+    walk(corridor, "go right")
+    assert reading.name not in corridor.names
+    assert "<goal>\nreach 2\n</goal>\n\n<state>\nyou are in cell 1\n</state>" in reading.invoke({})
+    assert asyncio.run(reading.ainvoke({})) == corridor.describe()
+    unread = EnvironmentToolkit(Corridor()).task_tool().invoke({"type": "tool_call", "name": "", "args": {}, "id": "1"})
+    assert unread.status == "error"
 
 
 def test_start_tells_rules_goal_and_state():
