@@ -10,8 +10,9 @@ from langgraph.config import get_stream_writer
 
 from langchain_linvit.environments.base import Environment, Transition, shorten
 from langchain_linvit.planner.state import StepRecord
-from langchain_linvit.planner.tree import Node
+from langchain_linvit.planner.tree import Node, Value
 from langchain_linvit.priors import Proposal
+from langchain_linvit.values import ValueEstimate
 
 MIN_LOG_PROB = -1e6
 """What a prior's log-probability counts at least: minus infinity is no JSON, and leaves nothing to compare."""
@@ -75,6 +76,16 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
         "provenance": proposal.provenance,
         "error": proposal.error,
     }
+
+
+def value_data(estimate: ValueEstimate) -> Value:
+    """A value estimate as the state keeps it."""
+    return Value(
+        value=min(max(estimate.value, 0.0), 1.0),
+        source=estimate.source,
+        detail=estimate.detail,
+        error=estimate.error,
+    )
 
 
 def step_record(

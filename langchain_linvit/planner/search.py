@@ -21,6 +21,7 @@ from langchain_linvit.planner.records import (
     proposal_data,
     reached_node,
     shown,
+    value_data,
 )
 from langchain_linvit.planner.runs import Run
 from langchain_linvit.planner.selection import select_branch
@@ -179,12 +180,7 @@ class SearchNodes:
             return {"values": values, "notes": [f"a value could not be estimated: {failure}"], **spent(caller)}
         values, notes = {}, []
         for node, estimate in zip(nodes, estimates, strict=True):
-            values[self.parts.value_key(node, unit["horizon"])] = {
-                "value": min(max(estimate.value, 0.0), 1.0),
-                "source": estimate.source,
-                "detail": estimate.detail,
-                "error": estimate.error,
-            }
+            values[self.parts.value_key(node, unit["horizon"])] = value_data(estimate)
             notes += [estimate.error] if estimate.error else []
             emit("valued", node=node["id"], value=estimate.value, source=estimate.source, detail=estimate.detail)
         return {"values": values, "notes": list(dict.fromkeys(notes)), **spent(caller)}
