@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.outputs import LLMResult
@@ -40,6 +40,9 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 class IO(Protocol):
     """The primitives that may take time: sync ones never suspend, async ones never block the loop."""
 
+    suspends: ClassVar[bool]
+    """Whether `call` awaits what its function returns."""
+
     async def call(self, function: Callable[[], Any], seconds: float | None) -> Any:
         """What `function` returns (async: what it awaits), given up with `TimeoutError` after `seconds`.
 
@@ -63,6 +66,8 @@ class IO(Protocol):
 
 class SyncIO:
     """`IO` for `invoke`: gathers run in threads, everything else in the calling one."""
+
+    suspends: ClassVar[bool] = False
 
     def __init__(self, max_concurrency: int = 64) -> None:
         self._limit = threading.BoundedSemaphore(max_concurrency)
@@ -109,6 +114,8 @@ class SyncIO:
 class AsyncIO:
     """`IO` for `ainvoke`: one event loop; environments that block are driven in worker threads."""
 
+    suspends: ClassVar[bool] = True
+
     def __init__(self, max_concurrency: int = 64) -> None:
         self._limit = asyncio.Semaphore(max_concurrency)
 
@@ -130,11 +137,19 @@ class AsyncIO:
 
     async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """The results of all bodies, run at once, in order; the first failure is raised once all have ended."""
-        results = await asyncio.gather(*(body() for body in bodies), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in results if not isinstance(result, BaseException)]
+        failures: dict[int, Exception] = {}
+
+        async def contained(place: int, body: Callable[[], Coroutine[Any, Any, T]]) -> list[T]:
+            try:
+                return [await body()]
+            except Exception as error:  # an exception that a body returns is a result like any other
+                failures[place] = error
+                return []
+
+        results = await asyncio.gather(*(contained(place, body) for place, body in enumerate(bodies)))
+        if failures:
+            raise failures[min(failures)]
+        return [result for found in results for result in found]
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

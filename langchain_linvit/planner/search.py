@@ -28,7 +28,7 @@ from langchain_linvit.planner.selection import select_branch
 from langchain_linvit.planner.state import PlannerState, UnitInput
 from langchain_linvit.planner.tree import Node
 from langchain_linvit.prompts import Situation
-from langchain_linvit.values import Leaf
+from langchain_linvit.values import Leaf, ValueEstimate
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class SearchNodes:
         except BudgetExhaustedError as error:
             return refused(caller, error)
         except ModelCallError as failure:
-            failed = {"value": 0.0, "source": value.name, "detail": "", "error": str(failure)}
+            failed = value_data(ValueEstimate(0.0, value.name, error=str(failure)))
             values = {self.parts.value_key(node, unit["horizon"]): failed for node in nodes}
             return {"values": values, "notes": [f"a value could not be estimated: {failure}"], **spent(caller)}
         values, notes = {}, []
