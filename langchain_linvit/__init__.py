@@ -3,6 +3,8 @@
 Source: "How Can LLM Guide RL? A Value-Based Approach" (arXiv 2402.16181).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from langchain_linvit.accounting import Budget, Usage
 from langchain_linvit.agents import EnvironmentToolkit
 from langchain_linvit.environments.base import Environment, Outcome, ParsedAction, Task, Transition
@@ -21,6 +23,9 @@ from langchain_linvit.values import (
     ValueEstimate,
     ValueEstimator,
 )
+
+if TYPE_CHECKING:
+    from langchain_linvit.agents.middleware import SLINVITMiddleware
 
 __all__ = [
     "PRESETS",
@@ -42,6 +47,7 @@ __all__ = [
     "Proposal",
     "RolloutValue",
     "RuleValue",
+    "SLINVITMiddleware",
     "Task",
     "Transition",
     "UniformPrior",
@@ -53,3 +59,11 @@ __all__ = [
     "soft_policy",
     "soft_value",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SLINVITMiddleware":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from langchain_linvit.agents import SLINVITMiddleware  # only now: it needs all of langchain.agents
+
+    return SLINVITMiddleware

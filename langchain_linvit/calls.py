@@ -1,22 +1,18 @@
 """How the library reaches chat models and environments: sync or async, counted, limited, retried.
 
-Every algorithm body is written once, as a coroutine that awaits nothing but a `Caller`. Over `AsyncIO` it
-runs in an event loop; over `SyncIO` nothing ever suspends, so `drive` runs it without any loop.
+Every algorithm body is written once, as a coroutine that awaits nothing but a `Caller`; see `execution` for how it
+runs with an event loop and without one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.messages import AIMessage, BaseMessage
@@ -27,6 +23,10 @@ from langgraph.constants import TAG_NOSTREAM
 from langchain_linvit.accounting import Account
 from langchain_linvit.environments.base import Environment, Transition
 from langchain_linvit.errors import BudgetExhaustedError, LinvitError, ModelCallError
+from langchain_linvit.execution import IO as IO
+from langchain_linvit.execution import AsyncIO as AsyncIO
+from langchain_linvit.execution import SyncIO as SyncIO
+from langchain_linvit.execution import drive as drive
 from langchain_linvit.models.sampling import SamplingModel, TokenLogprob, token_logprobs
 
 T = TypeVar("T")
@@ -35,128 +35,10 @@ MAX_TEXT = 20_000
 """Characters of an answer that are kept, from its end, where the decision stands: megabytes cost no more."""
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, without an event loop.
-
-    Raises:
-        RuntimeError: It awaited something that suspends (anything else than a `Caller` over `SyncIO`).
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    coroutine.close()
-    raise RuntimeError("a body that runs without an event loop awaited something else than its Caller")
-
-
 def derive_seed(*parts: object) -> int:
     """A seed of 31 bits from a run's seed and the path to a call, stable over processes."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=4).digest()
     return int.from_bytes(digest) >> 1
-
-
-class IO(Protocol):
-    """The primitives that may take time: sync ones never suspend, async ones never block the loop."""
-
-    async def generate(
-        self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
-    ) -> LLMResult:
-        """The model's answers to `prompts`, given up with `TimeoutError` after `seconds`."""
-
-    async def run(self, environment: Environment, call: Callable[[], T]) -> T:
-        """The result of `call`, which drives `environment` and may block where the environment does."""
-
-    async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The results of all bodies, run at once, in their order."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class SyncIO:
-    """`IO` for `invoke`: gathers run in threads, everything else in the calling one."""
-
-    def __init__(self, max_concurrency: int = 64) -> None:
-        self._limit = threading.BoundedSemaphore(max_concurrency)
-        self._max_concurrency = max_concurrency
-
-    async def generate(
-        self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
-    ) -> LLMResult:
-        """The model's answers; where the time is limited, from a thread that can be left behind."""
-        asked = time.monotonic()
-        if not self._limit.acquire(timeout=seconds):
-            raise TimeoutError("no call could begin in time")
-        try:
-            if seconds is None:
-                return model.generate(prompts, **kwargs)
-            left = max(seconds - (time.monotonic() - asked), 0.0)
-            return _abandonable(lambda: model.generate(prompts, **kwargs), left)
-        finally:
-            self._limit.release()
-
-    async def run(self, environment: Environment, call: Callable[[], T]) -> T:
-        """The result of `call`, made in this thread."""
-        del environment
-        return call()
-
-    async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The results of all bodies, run in threads, in order; the first failure is raised once all have ended."""
-        if len(bodies) < 2:
-            return [drive(body()) for body in bodies]
-        with ThreadPoolExecutor(min(len(bodies), self._max_concurrency), "linvit") as pool:
-            futures = [pool.submit(copy_context().run, lambda body=body: drive(body())) for body in bodies]
-        return [future.result() for future in futures]
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)  # noqa: ASYNC251 - the sync twin of asyncio.sleep
-
-
-class AsyncIO:
-    """`IO` for `ainvoke`: one event loop; environments that block are driven in worker threads."""
-
-    def __init__(self, max_concurrency: int = 64) -> None:
-        self._limit = asyncio.Semaphore(max_concurrency)
-
-    async def generate(
-        self, model: BaseChatModel | BaseLLM, prompts: list[Any], seconds: float | None, **kwargs: Any
-    ) -> LLMResult:
-        """The model's answers, cancelled after `seconds`, the wait for a free place included."""
-        async with asyncio.timeout(seconds), self._limit:
-            return await model.agenerate(prompts, **kwargs)
-
-    async def run(self, environment: Environment, call: Callable[[], T]) -> T:
-        """The result of `call`, made off the loop where the environment blocks."""
-        return call() if environment.concurrency == "inline" else await asyncio.to_thread(call)
-
-    async def gather(self, bodies: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The results of all bodies, run at once, in order; the first failure is raised once all have ended."""
-        results = await asyncio.gather(*(body() for body in bodies), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in results if not isinstance(result, BaseException)]
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-
-def _abandonable(call: Callable[[], T], seconds: float) -> T:
-    """The result of `call`, or `TimeoutError`; a thread that never ends then keeps no program alive."""
-    future: Future[T] = Future()
-    context = copy_context()
-
-    def run() -> None:
-        try:
-            future.set_result(context.run(call))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="linvit-call", daemon=True).start()
-    return future.result(seconds)
 
 
 @dataclass(frozen=True, slots=True)

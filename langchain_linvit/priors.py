@@ -208,8 +208,8 @@ class ChatPrior(PolicyPrior):
         parse = situation.parse if self.level == "action" else parse_subgoal
         read = [(_text_and_error(parse(answer.text), answer.text), answer) for answer in answers]
         if method == "sequence" and all(answer.tokens for answer in answers):
-            return _by_sequence(read)
-        return _by_frequency(read, self.smoothing)
+            return by_sequence(read)
+        return by_frequency(read, self.smoothing)
 
 
 @dataclass(frozen=True)
@@ -336,10 +336,12 @@ def _marked_tokens(tokens: Sequence[TokenLogprob]) -> Sequence[TokenLogprob]:
     return tokens
 
 
-_Read = Sequence[tuple[tuple[str, str | None], Completion]]
+ReadAnswers = Sequence[tuple[tuple[str, str | None], Completion]]
+"""Sampled answers, each with what was read from it: an action's text, and why it can't be carried out (or None)."""
 
 
-def _by_frequency(read: _Read, alpha: float) -> list[Proposal]:
+def by_frequency(read: ReadAnswers, alpha: float) -> list[Proposal]:
+    """The `sampled` rung: shares of equal answers, smoothed by the pseudo-count `alpha`."""
     counts: dict[tuple[str, str | None], int] = {}
     for key, _ in read:
         counts[key] = counts.get(key, 0) + 1
@@ -349,8 +351,8 @@ def _by_frequency(read: _Read, alpha: float) -> list[Proposal]:
     ]
 
 
-def _by_sequence(read: _Read) -> list[Proposal]:
-    """Length-normalised log-probabilities; distinct strings of the same action add."""
+def by_sequence(read: ReadAnswers) -> list[Proposal]:
+    """The `sequence` rung: length-normalised log-probabilities; distinct strings of the same action add."""
     strings: dict[tuple[str, str | None], dict[str, float]] = {}
     for key, answer in read:
         tokens = _marked_tokens(answer.tokens or [])

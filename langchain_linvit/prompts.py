@@ -20,7 +20,7 @@ from langchain_linvit.environments.base import Environment, ParsedAction, extrac
 
 RequestKind = Literal[
     "next action", "next subgoal", "carry out subgoal", "judge progress", "write rules",
-    "weigh actions", "choose by number", "imagine",
+    "weigh actions", "choose by number", "imagine", "imagine answer",
 ]  # fmt: skip
 """What a request asks for; it stands in its heading, `## Request: KIND`."""
 
@@ -157,6 +157,15 @@ class PromptTemplates:
         )
     )
     """Also receives `action`."""
+    imagine_answer: ChatPromptTemplate = field(
+        default_factory=lambda: _template(
+            "imagine answer",
+            "Predict what this tool call returns. Reply with JSON only, by this schema, where `succeeds` is the "
+            "probability that the call ends without an error:\n{schema}",
+            "<tool>\n{tool}\n</tool>\n\n<call>\n{call}\n</call>\n\n",
+        )
+    )
+    """Also receives `tool` (its name and description), `call`, and `schema` (JSON schema of the reply)."""
 
 
 DEFAULT_TEMPLATES = PromptTemplates()

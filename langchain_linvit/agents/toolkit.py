@@ -214,6 +214,30 @@ class EnvironmentToolkit(BaseToolkit):
             clone._history, clone._end = list(self._history), self._end
         return clone
 
+    @property
+    def started(self) -> bool:
+        """Whether the environment has a task."""
+        try:
+            return bool(self.environment.task)
+        except EnvironmentStateError:
+            return False
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data that `restore` rebuilds the episode from, in any process."""
+        with self._alone():
+            return {"environment": self.environment.snapshot(), "history": list(self._history), "end": self._end}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on with the episode of a snapshot.
+
+        Raises:
+            EnvironmentStateError: The snapshot is not one of this environment's, or an action is being taken.
+        """
+        with self._alone():
+            self.environment.restore(snapshot["environment"])
+            self._history = [(action, observation) for action, observation in snapshot["history"]]
+            self._end = snapshot["end"]
+
     def close(self) -> None:
         """Close the environment; forks are not affected. May be called twice."""
         self.environment.close()

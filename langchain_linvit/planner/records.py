@@ -10,8 +10,9 @@ from langgraph.config import get_stream_writer
 
 from langchain_linvit.environments.base import Environment, Transition, shorten
 from langchain_linvit.planner.state import StepRecord
-from langchain_linvit.planner.tree import Node
+from langchain_linvit.planner.tree import Node, Value
 from langchain_linvit.priors import Proposal
+from langchain_linvit.values import ValueEstimate
 
 MIN_LOG_PROB = -1e6
 """What a prior's log-probability counts at least: minus infinity is no JSON, and leaves nothing to compare."""
@@ -32,7 +33,7 @@ def state_key(environment: Environment, node_id: str) -> str:
 
 def root_node(node_id: str, environment: Environment) -> Node:
     """The node that an episode begins with."""
-    node = _blank(node_id, None, "", used=0)
+    node = blank_node(node_id, None, "", used=0)
     return {**node, "key": state_key(environment, node_id), "snapshot": environment.snapshot()}
 
 
@@ -40,7 +41,7 @@ def pending_nodes(parent: Node, proposals: Sequence[dict[str, Any]]) -> list[Nod
     """One node per distinct proposal, not carried out yet; those that can't be read are dead already."""
     nodes: dict[str, Node] = {}
     for proposal in proposals:
-        node = _blank(digest(parent["id"], proposal["text"]), parent["id"], proposal["text"], used=parent["used"])
+        node = blank_node(digest(parent["id"], proposal["text"]), parent["id"], proposal["text"], used=parent["used"])
         node["log_prob"], node["provenance"] = proposal["log_prob"], proposal["provenance"]
         nodes.setdefault(node["id"], dead_node(node, proposal["error"]) if proposal["error"] else node)
     return list(nodes.values())
@@ -75,6 +76,16 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
         "provenance": proposal.provenance,
         "error": proposal.error,
     }
+
+
+def value_data(estimate: ValueEstimate) -> Value:
+    """A value estimate as the state keeps it."""
+    return Value(
+        value=min(max(estimate.value, 0.0), 1.0),
+        source=estimate.source,
+        detail=estimate.detail,
+        error=estimate.error,
+    )
 
 
 def step_record(
@@ -121,7 +132,8 @@ def emit(event: str, **data: Any) -> None:
     get_stream_writer()({"event": event, **data})
 
 
-def _blank(node_id: str, parent: str | None, text: str, *, used: int) -> Node:
+def blank_node(node_id: str, parent: str | None, text: str, *, used: int) -> Node:
+    """A node that nothing is known of yet."""
     return Node(
         id=node_id, parent=parent, text=text, log_prob=0.0, provenance="", steps=[], reward=0.0, done=False,
         solved=None, error=None, key=node_id, used=used, snapshot={},

@@ -21,13 +21,14 @@ from langchain_linvit.planner.records import (
     proposal_data,
     reached_node,
     shown,
+    value_data,
 )
 from langchain_linvit.planner.runs import Run
 from langchain_linvit.planner.selection import select_branch
 from langchain_linvit.planner.state import PlannerState, UnitInput
 from langchain_linvit.planner.tree import Node
 from langchain_linvit.prompts import Situation
-from langchain_linvit.values import Leaf
+from langchain_linvit.values import Leaf, ValueEstimate
 
 
 @dataclass(frozen=True)
@@ -174,17 +175,12 @@ class SearchNodes:
         except BudgetExhaustedError as error:
             return refused(caller, error)
         except ModelCallError as failure:
-            failed = {"value": 0.0, "source": value.name, "detail": "", "error": str(failure)}
+            failed = value_data(ValueEstimate(0.0, value.name, error=str(failure)))
             values = {self.parts.value_key(node, unit["horizon"]): failed for node in nodes}
             return {"values": values, "notes": [f"a value could not be estimated: {failure}"], **spent(caller)}
         values, notes = {}, []
         for node, estimate in zip(nodes, estimates, strict=True):
-            values[self.parts.value_key(node, unit["horizon"])] = {
-                "value": min(max(estimate.value, 0.0), 1.0),
-                "source": estimate.source,
-                "detail": estimate.detail,
-                "error": estimate.error,
-            }
+            values[self.parts.value_key(node, unit["horizon"])] = value_data(estimate)
             notes += [estimate.error] if estimate.error else []
             emit("valued", node=node["id"], value=estimate.value, source=estimate.source, detail=estimate.detail)
         return {"values": values, "notes": list(dict.fromkeys(notes)), **spent(caller)}

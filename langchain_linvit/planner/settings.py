@@ -14,8 +14,8 @@ DEFAULT_HORIZON = 20
 """Environment steps where neither the user nor the environment names a horizon."""
 
 
-class PlannerSettings(BaseModel):
-    """How SLINVIT searches (algorithm 2 of arXiv 2402.16181, with the names of its symbols)."""
+class SearchSettings(BaseModel):
+    """What every SLINVIT search is set by (algorithm 2 of arXiv 2402.16181, with the names of its symbols)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,17 +29,12 @@ class PlannerSettings(BaseModel):
     horizon: int | None = Field(
         default=None, ge=1, description="Real environment steps; None takes the environment's own, else 20."
     )
-    commit: Literal["first", "branch"] = Field(
-        default="first", description="Carry out the first subgoal and plan again, or the whole branch."
-    )
     selection: Selection = Field(default="hard", description="Hard score, soft backup, or a sample of the soft policy.")
-    actions_per_subgoal: int = Field(default=5, ge=1, description="M: most actions that carry out one text subgoal.")
     budget: Budget = Field(default_factory=Budget, description="Upper bounds on what a run may spend.")
     seed: int = Field(default=0, description="What every random choice and every call's seed derives from.")
     max_concurrency: int = Field(default=64, ge=1, description="Model calls under way at once in one run.")
     retries: int = Field(default=5, ge=0, description="How often a failing model call is tried again.")
     retry_delay: float = Field(default=0.5, ge=0, description="Seconds before the first retry; doubles each time.")
-    record_tree: bool = Field(default=True, description="Whether the result carries every node that was searched.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -55,7 +50,7 @@ class PlannerSettings(BaseModel):
         return self.breadth is not None and (self.candidates is None or self.breadth < self.candidates)
 
     @classmethod
-    def checked(cls, **settings: Any) -> PlannerSettings:
+    def checked(cls, **settings: Any) -> Self:
         """Settings, or one `InvalidSettingError` that names what is wrong with them.
 
         Raises:
@@ -65,6 +60,16 @@ class PlannerSettings(BaseModel):
             return cls(**settings)
         except ValidationError as error:
             raise InvalidSettingError(setting_errors(error)) from None
+
+
+class PlannerSettings(SearchSettings):
+    """How the planner searches and acts."""
+
+    commit: Literal["first", "branch"] = Field(
+        default="first", description="Carry out the first subgoal and plan again, or the whole branch."
+    )
+    actions_per_subgoal: int = Field(default=5, ge=1, description="M: most actions that carry out one text subgoal.")
+    record_tree: bool = Field(default=True, description="Whether the result carries every node that was searched.")
 
 
 def setting_errors(error: ValidationError) -> str:

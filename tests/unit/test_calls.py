@@ -437,6 +437,18 @@ def test_gather_waits_for_all_before_it_raises(io):
 
 
 @pytest.mark.parametrize("io", ["sync", "async"])
+def test_gather_gives_back_an_exception_that_a_body_returns(io):
+    async def fails_softly(caller):
+        return ValueError("as data")
+
+    async def works(caller):
+        return 1
+
+    first, second = run(lambda caller: caller.gather([fails_softly, works]), io)
+    assert (str(first), second) == ("as data", 1)
+
+
+@pytest.mark.parametrize("io", ["sync", "async"])
 def test_gather_of_nothing(io):
     assert run(lambda caller: caller.gather([]), io) == []
 

@@ -24,7 +24,7 @@ from langchain_linvit.priors import (
     PolicyPrior,
     Proposal,
     UniformPrior,
-    _by_sequence,
+    by_sequence,
     json_object,
     label_weights,
     parse_subgoal,
@@ -160,15 +160,15 @@ def test_sequences_are_normalised_by_length_and_soft_maxed_over_distinct_ones():
     read = [(("go left", None), _completion("go left", two_tokens)), (("wait", None), _completion("wait", one_token))]
     left, wait = math.exp(-2.0), math.exp(-1.0)
     expected = {"go left": left / (left + wait), "wait": wait / (left + wait)}
-    assert probabilities(_by_sequence(read)) == pytest.approx(expected)
-    assert probabilities(_by_sequence([*read, *read, read[0]])) == pytest.approx(expected)
+    assert probabilities(by_sequence(read)) == pytest.approx(expected)
+    assert probabilities(by_sequence([*read, *read, read[0]])) == pytest.approx(expected)
 
 
 def test_distinct_strings_of_one_action_add():
     spelled = [("wait", None), ("wait", None), ("go left", None)]
     texts = ["Action: wait", "Action: Wait.", "Action: go left"]
     read = [(key, _completion(text, [TokenLogprob(text, -1.0)])) for key, text in zip(spelled, texts, strict=True)]
-    assert probabilities(_by_sequence(read)) == pytest.approx({"wait": 2 / 3, "go left": 1 / 3})
+    assert probabilities(by_sequence(read)) == pytest.approx({"wait": 2 / 3, "go left": 1 / 3})
 
 
 def test_what_a_model_thinks_before_its_action_does_not_count():
@@ -183,12 +183,12 @@ def test_what_a_model_thinks_before_its_action_does_not_count():
         (("wait", None), _completion("Hmm\nAction: wait", thought)),
         (("go left", None), _completion("Action: go left", plain)),
     ]
-    assert probabilities(_by_sequence(read)) == pytest.approx({"wait": 0.5, "go left": 0.5})
+    assert probabilities(by_sequence(read)) == pytest.approx({"wait": 0.5, "go left": 0.5})
 
 
 def test_hopeless_log_probabilities_do_not_underflow():
     read = [(("wait", None), _completion("wait", [TokenLogprob("wait", -9999.0)]))]
-    assert probabilities(_by_sequence(read)) == {"wait": 1.0}
+    assert probabilities(by_sequence(read)) == {"wait": 1.0}
 
 
 def test_sequences_of_a_real_model_rank_as_its_distribution():

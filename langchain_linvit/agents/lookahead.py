@@ -1,0 +1,284 @@
+"""The search behind one model call: layer by layer, on the planner's own tree, until a branch can be selected.
+
+The tree, its scores (`sum(r + kl_coef * log p) + V`) and the selection are the planner's; what differs is how a
+node is expanded (the agent's own model call, through every inner middleware) and tried (`simulation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain.agents.middleware.types import ModelRequest, ModelResponse
+from langgraph.errors import GraphBubbleUp
+
+from langchain_linvit.agents.candidates import Candidate, ai_message, from_model, merged
+from langchain_linvit.agents.settings import AgentSearchSettings
+from langchain_linvit.agents.simulation import Point, Simulation
+from langchain_linvit.calls import Caller, derive_seed
+from langchain_linvit.environments.base import Environment, Task
+from langchain_linvit.environments.imagined import ImaginedEnvironment
+from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
+from langchain_linvit.models.sampling import SamplingModel
+from langchain_linvit.planner.records import dead_node, emit, pending_nodes, proposal_data, shown, value_data
+from langchain_linvit.planner.selection import select_branch
+from langchain_linvit.planner.tree import Node, Tree, Value, View, agreement, analyse, value_key
+from langchain_linvit.values import Leaf, ValueEstimate, ValueEstimator
+
+Handler = Callable[[ModelRequest[Any]], Any]
+"""The agent's model call below this middleware: sync, or (in an event loop) awaitable."""
+
+
+@dataclass
+class Lookahead:
+    """One search.
+
+    Attributes:
+        settings: How it searches.
+        request: The agent's model call.
+        handler: What carries a model call out.
+        sampler: The request's model, prepared for sampling: it never streams.
+        simulation: How candidates are tried.
+        value: V^.
+        caller: What everything is called through and paid by.
+        root, start: The real state: as a node, and its live side.
+        visited: Keys of the states that the run has been in.
+        horizon: Steps of the whole run.
+        prepared: What the value estimator made for this task.
+    """
+
+    settings: AgentSearchSettings
+    request: ModelRequest[Any]
+    handler: Handler
+    sampler: SamplingModel
+    simulation: Simulation
+    value: ValueEstimator
+    caller: Caller
+    root: Node
+    start: Point
+    visited: frozenset[str]
+    horizon: int
+    prepared: Mapping[str, Any] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    points: dict[str, Point] = field(default_factory=dict)
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    exhausted: str | None = None
+
+    @property
+    def tree(self) -> Tree:
+        """The search as it stands."""
+        return Tree(
+            self.nodes, self.children, self.values, self.root["id"], self.visited, self.horizon, self.value.uses_horizon
+        )
+
+    @property
+    def view(self) -> View:
+        """The analysis of the search, under the settings."""
+        settings = self.settings
+        return analyse(
+            self.tree,
+            depth=settings.depth,
+            breadth=settings.breadth,
+            beam=settings.beam,
+            kl_coef=settings.kl_coef,
+            layerwise=settings.layerwise,
+        )
+
+    async def propose(self) -> list[Candidate]:
+        """The candidates of the real state, merged; `failures` says why some or all are missing."""
+        self.nodes[self.root["id"]], self.points[self.root["id"]] = self.root, self.start
+        return (await self._sample([self.root["id"]]))[0]
+
+    async def search(self, candidates: Sequence[Candidate]) -> list[str]:
+        """Node ids of the best branch; its first node is what to do now."""
+        try:
+            await self._try_all([(self.root["id"], candidates)])
+            while (view := self.view).phase != "select" and self.exhausted is None:
+                if view.phase == "propose":
+                    found = await self._sample(view.batch)
+                    await self._try_all(list(zip(view.batch, found, strict=True)))
+                else:
+                    await self._estimate(view.batch)
+        except BudgetExhaustedError as error:
+            self.exhausted = error.what
+        seed = derive_seed(self.settings.seed, self.root["id"], "select")
+        return select_branch(
+            self.tree, self.view, selection=self.settings.selection, kl_coef=self.settings.kl_coef, seed=seed
+        )
+
+    def close(self) -> None:
+        """Close every fork."""
+        for point in self.points.values():
+            point.close()
+
+    async def _sample(self, node_ids: Sequence[str]) -> list[list[Candidate]]:
+        """Candidates for each node: all model calls of a layer at once."""
+        jobs = [(node_id, index) for node_id in node_ids for index in range(self.settings.candidates)]
+        found = await self.caller.gather(
+            [lambda part, node_id=node_id, index=index: self._ask(node_id, index, part) for node_id, index in jobs]  # type: ignore[misc]
+        )
+        layers = []
+        for number, node_id in enumerate(node_ids):
+            own = found[number * self.settings.candidates : (number + 1) * self.settings.candidates]
+            layers.append(self._read(node_id, own))
+        return layers
+
+    async def _ask(self, node_id: str, index: int, caller: Caller) -> ModelResponse[Any] | Exception:
+        """One sample of the agent's model call; a failure costs this sample alone."""
+        try:
+            caller.account.grant_completions(1)
+        except BudgetExhaustedError as error:
+            return error
+        asked = self._request(node_id, index)
+        try:
+            response = await caller.io.call(lambda: self.handler(asked), caller.account.seconds_left())
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            caller.account.count({"llm_calls": 1, "requests": 1, "failed_requests": 1})
+            return error
+        caller.account.count({"llm_calls": 1, "requests": 1, **used_tokens(response)})
+        return response  # type: ignore[no-any-return]
+
+    def _request(self, node_id: str, index: int) -> ModelRequest[Any]:
+        """The agent's request at a node, with a seed of its own where the model takes one."""
+        seed = derive_seed(self.settings.seed, node_id, "propose", index)
+        own = self.sampler.call_arguments(n=1, seed=seed, options={})
+        messages = self.points[node_id].messages
+        return self.request.override(
+            model=self.sampler.model,
+            messages=messages,
+            state={**self.request.state, "messages": messages},
+            model_settings={**self.request.model_settings, **own},
+        )
+
+    def _read(self, node_id: str, found: Sequence[ModelResponse[Any] | Exception]) -> list[Candidate]:
+        responses = [item for item in found if isinstance(item, ModelResponse)]
+        good = [item for item in responses if from_model(item)] or responses
+        for item in found:
+            if isinstance(item, BudgetExhaustedError):
+                self.exhausted = self.exhausted or item.what
+            elif isinstance(item, Exception):
+                self.failures.append(item)
+                self.notes.append(f"a candidate failed: {type(item).__name__}: {str(item)[:200]}")
+        if len(good) < len(responses):
+            self.notes.append(f"{len(responses) - len(good)} candidates were no model's")
+        known = {*self.simulation.ways, *self.simulation.tools}
+        candidates = merged(good, tools=known, smoothing=self.settings.smoothing)
+        emit("proposed", node=node_id, candidates=[proposal_data(c.proposal) for c in candidates])
+        return candidates
+
+    async def _try_all(self, layer: Sequence[tuple[str, Sequence[Candidate]]]) -> None:
+        """Try the candidates of several nodes, each in its own fork."""
+        jobs: list[tuple[Node, Candidate]] = []
+        for parent_id, candidates in layer:
+            pending = pending_nodes(self.nodes[parent_id], [proposal_data(c.proposal) for c in candidates])
+            by_text = {candidate.proposal.text: candidate for candidate in candidates}
+            self.children[parent_id] = [node["id"] for node in pending]
+            for node in pending:
+                self.nodes[node["id"]] = node
+                self.candidates[node["id"]] = by_text[node["text"]]
+                if node["error"] is None:
+                    jobs.append((node, by_text[node["text"]]))
+        results = await self._tried(jobs)
+        self.nodes.update({node["id"]: node for node in results})
+        emit("simulated", nodes=[shown(self.nodes[n]) for parent_id, _ in layer for n in self.children[parent_id]])
+
+    async def _tried(self, jobs: Sequence[tuple[Node, Candidate]]) -> list[Node]:
+        if all(self._is_instant(node, candidate) for node, candidate in jobs):
+            return [await self._try(node, candidate, self.caller) for node, candidate in jobs]
+        return await self.caller.gather(
+            [lambda part, node=node, candidate=candidate: self._try(node, candidate, part) for node, candidate in jobs]  # type: ignore[misc]
+        )
+
+    def _is_instant(self, node: Node, candidate: Candidate) -> bool:
+        """Whether trying it takes microseconds: a thread for it would cost more."""
+        environment = self.points[node["parent"] or ""].environment
+        inline = environment is None or environment.concurrency == "inline"
+        return inline and all(
+            self.simulation.ways.get(call["name"], "critic") in {"fork", "critic"} for call in candidate.calls
+        )
+
+    async def _try(self, pending: Node, candidate: Candidate, caller: Caller) -> Node:
+        try:
+            parent = self.points[pending["parent"] or ""]
+            point, transition = await self.simulation.try_out(candidate, parent, caller, [pending["id"]])
+        except BudgetExhaustedError as error:
+            self.exhausted = self.exhausted or error.what
+            return pending
+        except GraphBubbleUp:
+            raise
+        except Exception as failure:  # an environment or a tool that broke: it costs this candidate alone
+            self.notes.append(f"a candidate could not be tried: {type(failure).__name__}: {str(failure)[:200]}")
+            return dead_node(pending, f"it could not be tried: {failure}")
+        self.points[pending["id"]] = point
+        if transition.error is not None:
+            return dead_node(pending, transition.error)
+        steps = [(pending["text"], transition.observation)]
+        return {
+            **pending,
+            "steps": steps,
+            "reward": transition.reward,
+            "done": transition.done,
+            "solved": transition.solved,
+            "key": point.key(pending["id"]),
+            "used": pending["used"] + 1,
+        }
+
+    async def _estimate(self, node_ids: Sequence[str]) -> None:
+        """Estimate V of distinct states; a failing estimate counts as 0 and says so."""
+        groups = [[node_id] for node_id in node_ids] if self.value.per_leaf else [list(node_ids)]
+        results = await self.caller.gather(
+            [lambda part, group=group: self._values(group, part) for group in groups]  # type: ignore[misc]
+        )
+        for group, result in zip(groups, results, strict=True):
+            if isinstance(result, BudgetExhaustedError):
+                self.exhausted = self.exhausted or result.what
+                continue
+            for node_id, value in zip(group, result, strict=True):
+                self.values[self._value_key(self.nodes[node_id])] = value
+                self.notes += [value["error"]] if value["error"] else []
+                emit("valued", node=node_id, value=value["value"], source=value["source"], detail=value["detail"])
+
+    async def _values(self, node_ids: list[str], caller: Caller) -> list[Value] | BudgetExhaustedError:
+        leaves = [self._leaf(node_id) for node_id in node_ids]
+        try:
+            return [value_data(estimate) for estimate in await self.value.estimate(leaves, caller, self.prepared)]
+        except BudgetExhaustedError as error:
+            return error
+        except ModelCallError as failure:
+            return [value_data(ValueEstimate(0.0, self.value.name, error=str(failure)))] * len(node_ids)
+
+    def _leaf(self, node_id: str) -> Leaf:
+        node, point = self.nodes[node_id], self.points[node_id]
+        situation = self.simulation.situation(point)
+        environment: Environment | None = point.environment
+        if environment is None:
+            environment = ImaginedEnvironment(self.simulation.imaginer, situation.description)
+            environment.reset(Task(id=node_id, text=situation.goal, data={"state": situation.state}))
+        return Leaf(
+            id=node_id,
+            situation=situation,
+            environment=environment,
+            remaining=max(self.horizon - node["used"], 0),
+            parent=node["parent"] or "",
+            log_prob=node["log_prob"],
+            observation=node["steps"][-1][1] if node["steps"] else "",
+            agreement=agreement(self.tree, node_id),
+        )
+
+    def _value_key(self, node: Node) -> str:
+        return value_key(node, self.horizon if self.value.uses_horizon else None)
+
+
+def used_tokens(response: ModelResponse[Any]) -> dict[str, int]:
+    """The tokens of one model call, as its message reports them."""
+    usage = ai_message(response).usage_metadata
+    if not usage:
+        return {}
+    return {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]}
