@@ -1,4 +1,4 @@
-"""Plan-and-Solve: a plan first, then action after action with the plan in the prompt (Wang et al., arXiv 2305.04091)."""
+"""Plan-and-Solve: a plan first, then actions with the plan in the prompt (Wang et al., arXiv 2305.04091)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from langchain_linvit.errors import ModelCallError
 from langchain_linvit.evaluation.method import Episode, EpisodeMethod, act_greedily
 from langchain_linvit.evaluation.thoughts import plan_for, with_plan
 from langchain_linvit.priors import ChatPrior
-from langchain_linvit.prompts import Situation
+from langchain_linvit.prompts import DEFAULT_TEMPLATES, Situation
 
 
 class PlanAndSolve(EpisodeMethod):
@@ -29,4 +29,5 @@ class PlanAndSolve(EpisodeMethod):
             plan = await plan_for(Situation.of(episode.environment, []), model, episode.caller)
         except ModelCallError as failure:
             episode.failed(failure)
-        await act_greedily(episode, ChatPrior(model, temperature=0.0, templates=with_plan(plan)), "solve")
+        policy = ChatPrior(model, temperature=0.0, templates=with_plan(DEFAULT_TEMPLATES, plan))
+        await act_greedily(episode, policy, "solve")

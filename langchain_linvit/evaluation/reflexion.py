@@ -10,6 +10,7 @@ from langchain_linvit.evaluation.attempts import Attempt, Attempts
 from langchain_linvit.evaluation.method import Episode, EpisodeMethod
 from langchain_linvit.evaluation.thoughts import reflection_on, with_reflections
 from langchain_linvit.priors import ChatPrior
+from langchain_linvit.prompts import DEFAULT_TEMPLATES
 
 TRIALS = 10
 """Trials where neither `trials` nor a budget of completions bounds them."""
@@ -55,7 +56,8 @@ class Reflexion(EpisodeMethod):
             await attempts.prepare()
             for index in count() if bounded is None else range(bounded):
                 temperature = None if index else 0.0
-                policy = ChatPrior(model, temperature=temperature, templates=with_reflections(reflections))
+                templates = with_reflections(DEFAULT_TEMPLATES, reflections)
+                policy = ChatPrior(model, temperature=temperature, templates=templates)
                 try:
                     attempt = await attempts.make(policy, index)
                     if attempt.solved:

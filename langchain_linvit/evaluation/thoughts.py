@@ -32,12 +32,12 @@ async def reflection_on(end: Situation, model: Any, caller: Caller, *, path: Seq
     return _MARK.sub("", answer[0].text).strip()[:MAX_THOUGHT]
 
 
-def with_plan(plan: str) -> PromptTemplates:
-    """The default prompts with a plan to follow; as they are where the plan is empty."""
-    return DEFAULT_TEMPLATES.with_note("plan", plan) if plan else DEFAULT_TEMPLATES
+def with_plan(templates: PromptTemplates, plan: str) -> PromptTemplates:
+    """`templates` with a plan to follow; as they are where the plan is empty."""
+    return templates.with_note("plan", plan) if plan else templates
 
 
-def with_reflections(reflections: Sequence[str]) -> PromptTemplates:
-    """The default prompts with what was learned from earlier attempts; as they are where there is nothing."""
+def with_reflections(templates: PromptTemplates, reflections: Sequence[str]) -> PromptTemplates:
+    """`templates` with what was learned from earlier attempts; as they are where there is nothing."""
     kept = [f"- {reflection}" for reflection in reflections if reflection][-KEPT_REFLECTIONS:]
-    return DEFAULT_TEMPLATES.with_note("reflections", "\n".join(kept)) if kept else DEFAULT_TEMPLATES
+    return templates.with_note("reflections", "\n".join(kept)) if kept else templates

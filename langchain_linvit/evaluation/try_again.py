@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from langchain_core.prompts import ChatPromptTemplate
+
 from langchain_linvit.environments.base import Environment, ParsedAction
 from langchain_linvit.errors import ModelCallError
 from langchain_linvit.evaluation.method import Episode, EpisodeMethod
@@ -44,11 +46,11 @@ class TryAgain(EpisodeMethod):
                 continue
             episode.failures = 0
             await episode.act(parsed)
-            if submit and not episode.over and _stands_by(episode, before):
+            if submit is not None and _stands_by(episode, before):
                 await episode.act(ParsedAction(submit))
 
 
-def _again() -> Any:
+def _again() -> ChatPromptTemplate:
     return with_request(DEFAULT_TEMPLATES.action, _REQUEST)
 
 
@@ -59,7 +61,8 @@ def _submission(environment: Environment) -> str | None:
 
 
 def _stands_by(episode: Episode, before: str | None) -> bool:
-    """Whether the last action repeats the one before it, and left the state as it was."""
+    """Whether the episode goes on, and its last action repeats the one before it and left the state as it was."""
     actions = [step.action for step in episode.steps[-2:]]
-    same = len(actions) == 2 and actions[0] == actions[1]
-    return same and episode.last.error is None and before is not None and episode.environment.state_key() == before
+    if episode.over or episode.last.error is not None or len(actions) < 2 or actions[0] != actions[1]:
+        return False
+    return before is not None and episode.environment.state_key() == before
