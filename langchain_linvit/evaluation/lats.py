@@ -1,4 +1,4 @@
-"""LATS: tree search over real forks, with the model as value function and critic of failures (Zhou et al.)."""
+"""LATS: tree search over forks, with values and reflections of the model (Zhou et al., arXiv 2310.04406)."""
 
 from __future__ import annotations
 

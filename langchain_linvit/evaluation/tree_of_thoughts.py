@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, ModelCallError
 from langchain_linvit.evaluation.branches import Branch, ForkSearch, ForkSearchMethod
 
 
@@ -43,7 +44,7 @@ class TreeOfThoughts(ForkSearchMethod):
         seen, layer = {root.key}, [root]
         while layer and len(layer[0].plan) < (self._depth or search.episode.horizon):
             fresh = []
-            for child in [child for family in await search.expand(layer) for child in family or ()]:
+            for child in await _children(search, layer):
                 if child.environment is not None and child.key not in seen:
                     seen.add(child.key)
                     fresh.append(child)
@@ -52,3 +53,19 @@ class TreeOfThoughts(ForkSearchMethod):
             await search.rate(fresh)
             ranked = sorted(fresh, key=lambda child: 1.0 if child.value is None else -child.value)
             layer = [child for child in ranked if not search.is_over(child)][: self._beam]
+
+
+async def _children(search: ForkSearch, layer: Sequence[Branch]) -> list[Branch]:
+    """The children of a layer. Parents whose call failed are tried again; a spent budget leaves those of the others."""
+    children: list[Branch] = []
+    waiting = list(layer)
+    while waiting:
+        try:
+            families = await search.expand(waiting)
+        except (BudgetExhaustedError, ModelCallError):
+            if not children:
+                raise
+            break
+        children += [child for family in families for child in family or ()]
+        waiting = [parent for parent, family in zip(waiting, families, strict=True) if family is None]
+    return children
