@@ -37,7 +37,7 @@ def block(name: str, text: str) -> str:
 
 
 def without_state_marks(text: str) -> str:
-    """`text` without the marks of a situation's blocks: what others wrote must not pass for a state, goal or history."""
+    """`text` without the marks of a situation's blocks: what others wrote must not pass for a state or a goal."""
     return _MARK.sub("", text)
 
 
