@@ -63,7 +63,7 @@ class TreeWorld(ABC):
 
 
 class TreeSearchMethod(ForkSearchMethod):
-    """A baseline by Monte-Carlo tree search. An end is not visited again, since forks hold no chance.
+    """A baseline by Monte-Carlo tree search. By default no end is visited twice, since forks hold no chance.
 
     Args:
         environment: A prototype or a factory.
@@ -71,6 +71,7 @@ class TreeSearchMethod(ForkSearchMethod):
         iterations: Most iterations; None takes what the budget of completions allows, and 10 where there is none.
         exploration: w, the weight of UCT's exploration term.
         aggregate: What Q is of the returns: their mean or the largest.
+        revisit: Visit ends again, as plain UCT does; without a chance event that only repeats what is known.
         **options: Those of `ForkSearchMethod`.
 
     Raises:
@@ -81,7 +82,7 @@ class TreeSearchMethod(ForkSearchMethod):
 
     def __init__(
         self, environment: Any, *, candidates: int | None, iterations: int | None = None, exploration: float = 1.0,
-        aggregate: Aggregate = "mean", **options: Any,
+        aggregate: Aggregate = "mean", revisit: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(environment, candidates=candidates, **options)
         if iterations is not None and iterations < 1:
@@ -93,6 +94,7 @@ class TreeSearchMethod(ForkSearchMethod):
         self._iterations = iterations
         self._exploration = exploration
         self._aggregate: Aggregate = aggregate
+        self._revisit = revisit
 
     @abstractmethod
     def world(self, search: ForkSearch, root: Branch, model: Any) -> TreeWorld:
@@ -100,7 +102,7 @@ class TreeSearchMethod(ForkSearchMethod):
 
     async def search(self, search: ForkSearch, root: Branch, model: Any) -> None:
         """Iterate until one branch is solved, the iterations are made, or nothing is left to find out."""
-        tree = MCTSTree(self._exploration, self._aggregate, self.returns)
+        tree = MCTSTree(self._exploration, self._aggregate, self.returns, self._revisit)
         world = self.world(search, root, model)
         account = search.episode.caller.account
         most = self._iterations or (ITERATIONS if account.completions is None else math.inf)

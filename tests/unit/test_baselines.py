@@ -309,6 +309,13 @@ def test_a_tree_search_ends_where_nothing_is_left_to_find_out(name):
     assert result.plan == ["go right", "go right"]
 
 
+def test_ends_are_visited_again_on_request():
+    plain = RAP(Corridor(), candidates=None, value=closeness, horizon=2, iterations=50, revisit=True)
+    once = RAP(Corridor(), candidates=None, value=closeness, horizon=2, iterations=50)
+    found = [method.solve(FAR, model=walker_model()).usage for method in (plain, once)]
+    assert found[0].llm_calls <= found[1].llm_calls  # the same tree, as far as plain UCT gets in 50 iterations
+
+
 @pytest.mark.parametrize("name", ["rap", "lats"])
 def test_a_solved_branch_ends_the_search(name):
     result = made(name, Corridor(), candidates=None).solve(TASK, model=always("Action: go right"))
