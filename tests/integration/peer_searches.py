@@ -1,7 +1,8 @@
 """Other projects' searches on a tree that is written down; run by their own interpreter, see `test_peers.py`.
 
-Reads a list of `{"nodes": {id: {"prior", "value", "children"}}, "iterations", "exploration", "weight", "beam", "width"}` from
-standard input, and writes what each search found in each. A node's id is the path to it, a letter a step; "" is the root.
+Reads a list of problems from standard input, and writes what each search found in each:
+`{"nodes": {id: {"prior", "value", "children"}}, "iterations", "exploration", "weight", "beam", "width"}`. A node's id
+is the path to it, a letter a step; "" is the root.
 """
 
 import asyncio
