@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from langchain_core.messages import BaseMessage
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_linvit.environments.base import Environment, ParsedAction, extract_action
+from langchain_linvit.errors import InvalidSettingError
 
 RequestKind = Literal[
     "next action", "next subgoal", "carry out subgoal", "judge progress", "write rules",
-    "weigh actions", "choose by number", "imagine", "imagine answer",
+    "weigh actions", "choose by number", "imagine", "imagine answer", "plan", "reflect",
 ]  # fmt: skip
 """What a request asks for; it stands in its heading, `## Request: KIND`."""
 
 _HEADING = re.compile(r"^## Request: (.+?)\s*$", re.MULTILINE)
 
 
-_STATE_MARK = re.compile(r"</?state>")
+_MARK = re.compile(r"</?(?:state|goal|history)>")
 
 
 def block(name: str, text: str) -> str:
@@ -36,8 +37,8 @@ def block(name: str, text: str) -> str:
 
 
 def without_state_marks(text: str) -> str:
-    """`text` without the marks of state blocks: what others wrote must not pass for a state."""
-    return _STATE_MARK.sub("", text)
+    """`text` without the marks of a situation's blocks: what others wrote must not pass for a state or a goal."""
+    return _MARK.sub("", text)
 
 
 def last_block(messages: Sequence[BaseMessage], name: str) -> str | None:
@@ -166,6 +167,60 @@ class PromptTemplates:
         )
     )
     """Also receives `tool` (its name and description), `call`, and `schema` (JSON schema of the reply)."""
+    plan: ChatPromptTemplate = field(
+        default_factory=lambda: _template(
+            "plan",
+            "First understand the goal. Then devise a plan that reaches it from the current state, step by step. "
+            "Reply with the plan only, a numbered list with one step a line.",
+        )
+    )
+    """What Plan-and-Solve asks for before it acts."""
+    reflect: ChatPromptTemplate = field(
+        default_factory=lambda: _template(
+            "reflect",
+            "This attempt ended here and did not reach the goal. What went wrong, and what should be done differently "
+            "next time? Reply with one line:\nReflection: <reflection>",
+        )
+    )
+    """What Reflexion and LATS ask for after an attempt that failed."""
+
+    def with_note(self, name: str, text: str) -> PromptTemplates:
+        """These templates with one more marked block in every request for an action, e.g. a plan to follow.
+
+        Args:
+            name: The block's name.
+            text: What a model wrote; it is shown as it stands, but for the marks of other blocks.
+        """
+        shown = f"{block(name, without_state_marks(text))}\n\n".replace("{", "{{").replace("}", "}}")
+        asked = ("action", "verbalise", "label")
+        return replace(self, **{kind: _before_request(getattr(self, kind), shown) for kind in asked})
+
+
+def with_request(template: ChatPromptTemplate, request: str) -> ChatPromptTemplate:
+    """`template` with the words below the heading of its request replaced by `request`."""
+    *before, last = template.messages
+    situation, heading, words = _text_of(last).partition("## Request: ")
+    kind = words.partition("\n")[0]
+    return ChatPromptTemplate.from_messages([*before, ("human", f"{situation}{heading}{kind}\n{request}")])
+
+
+def _before_request(template: ChatPromptTemplate, text: str) -> ChatPromptTemplate:
+    """`template` with `text` above the heading of its request; at its end where it has none."""
+    *before, last = template.messages
+    situation, heading, request = _text_of(last).partition("## Request: ")
+    return ChatPromptTemplate.from_messages([*before, ("human", situation + text + heading + request)])
+
+
+def _text_of(message: object) -> str:
+    """The text of the last message of a template.
+
+    Raises:
+        InvalidSettingError: It is no message template of plain text, so that nothing can be added to it.
+    """
+    text = getattr(getattr(message, "prompt", None), "template", None)
+    if not isinstance(text, str):
+        raise InvalidSettingError("the last message of a prompt template must be a plain text of a human message")
+    return text
 
 
 DEFAULT_TEMPLATES = PromptTemplates()
@@ -206,8 +261,8 @@ class Situation:
     def messages(self, template: ChatPromptTemplate, **variables: str) -> list[BaseMessage]:
         """The prompt that `template` makes of this situation.
 
-        What a model wrote before (`variables`) comes after the state, and must not pass for one: the marks of
-        state blocks are taken out of it.
+        What a model wrote before (`variables`) comes after the situation, and must not pass for one: the marks of
+        the blocks that make up a situation are taken out of it.
         """
         return template.format_messages(
             description=self.description,

@@ -10,13 +10,11 @@ from typing import Any
 
 from langchain_linvit.environments.base import Environment
 from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, ModelCallError
-from langchain_linvit.evaluation.method import Episode, EpisodeMethod, commit
+from langchain_linvit.evaluation.attempts import Attempts
+from langchain_linvit.evaluation.method import Episode, EpisodeMethod, act_greedily, commit
 from langchain_linvit.priors import ChatPrior
 from langchain_linvit.prompts import Situation
 from langchain_linvit.values import FunctionValue, Leaf
-
-MAX_FAILURES = 3
-"""Attempts whose model failed for good, after which best-of-n stops trying."""
 
 
 class Greedy(EpisodeMethod):
@@ -29,22 +27,7 @@ class Greedy(EpisodeMethod):
 
     async def run(self, episode: Episode, model: Any) -> None:
         """Ask for an action, take it, and so on."""
-        prior = ChatPrior(model, temperature=0.0)
-        while not episode.over:
-            situation = Situation.of(episode.environment, episode.history)
-            try:
-                parsed = await prior.act(situation, None, episode.caller, path=["greedy", len(episode.steps)])
-            except ModelCallError as failure:
-                episode.notes.append(str(failure))
-                return
-            await episode.act(parsed)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    actions: list[str]
-    solved: bool
-    value: float
+        await act_greedily(episode, ChatPrior(model, temperature=0.0), "greedy")
 
 
 class BestOfN(EpisodeMethod):
@@ -73,63 +56,20 @@ class BestOfN(EpisodeMethod):
         """Sample episodes while the budget lasts, and carry the best one out."""
         if self._n is None and episode.caller.account.completions is None:
             raise InvalidSettingError("best-of-n needs n=..., or a budget of completions to spend")
-        prior = ChatPrior(model)
-        value = self._value.bound_to(prior, model)
-        best: _Attempt | None = None
-        failures = 0
+        attempts = Attempts(episode, self._value, model)
         try:
-            prepared = await value.prepare(Situation.of(episode.environment, []), episode.caller)
+            await attempts.prepare()
             for index in count() if self._n is None else range(self._n):
                 try:
-                    attempt = await self._attempt(episode, prior, value, prepared, index)
+                    attempt = await attempts.make(ChatPrior(model), index)
                 except ModelCallError as failure:
-                    episode.notes.append(str(failure))
-                    failures += 1
-                    if failures == MAX_FAILURES:
-                        break
+                    episode.failed(failure)
                     continue
-                if best is None or (attempt.solved, attempt.value) > (best.solved, best.value):
-                    best = attempt
                 if attempt.solved:
                     break
-        except BudgetExhaustedError:
+        except (BudgetExhaustedError, ModelCallError):
             pass  # the best so far is carried out
-        except ModelCallError as failure:
-            episode.notes.append(str(failure))
-        if best is not None:
-            await commit(episode, best.actions)
-
-    async def _attempt(
-        self, episode: Episode, prior: ChatPrior, value: Any, prepared: dict[str, Any], index: int
-    ) -> _Attempt:
-        caller = episode.caller
-        with closing(await caller.fork(episode.environment)) as fork:
-            actions, history = await self._sample(episode, fork, prior, index)
-            if fork.solved:
-                return _Attempt(actions, True, 1.0)
-            leaf = Leaf(f"attempt-{index}", Situation.of(fork, history), fork, episode.horizon - len(history))
-            estimate = (await value.estimate([leaf], caller, prepared))[0]
-            return _Attempt(actions, False, estimate.value)
-
-    async def _sample(
-        self, episode: Episode, fork: Environment, prior: ChatPrior, index: int
-    ) -> tuple[list[str], list[tuple[str, str]]]:
-        actions: list[str] = []
-        history = list(episode.history)
-        for step in range(episode.horizon):
-            situation = Situation.of(fork, history)
-            parsed = await prior.act(situation, None, episode.caller, path=["attempt", index, step])
-            if parsed is None or parsed.action is None:
-                history.append(("(no action)", (parsed.error if parsed else None) or "no action"))
-                continue
-            transition = await episode.caller.step(fork, parsed.action)
-            history.append((parsed.action, transition.error or transition.observation))
-            if transition.error is None:
-                actions.append(parsed.action)
-            episode.seen.add(fork.state_key() or f"{index}/{step}")
-            if transition.done or transition.solved:
-                break
-        return actions, history
+        await attempts.commit_best()
 
 
 class BreadthFirst(EpisodeMethod):

@@ -12,12 +12,16 @@ from typing import Any, ClassVar
 from langchain_linvit.accounting import Account, Budget, Usage
 from langchain_linvit.calls import IO, AsyncIO, Caller, Retry, SyncIO, drive
 from langchain_linvit.environments.base import Environment, ParsedAction, Task, Transition
-from langchain_linvit.errors import BudgetExhaustedError
+from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
 from langchain_linvit.planner.graph import create_slinvit_planner, make_value
-from langchain_linvit.planner.result import PlanOutcome, PlanResult, PlanStep
+from langchain_linvit.planner.result import PlanOutcome, PlanResult, PlanStep, TreeNode
 from langchain_linvit.planner.settings import DEFAULT_HORIZON, PRESETS
+from langchain_linvit.priors import PolicyPrior
+from langchain_linvit.prompts import Situation
 
 UNLIMITED = Budget()
+MAX_FAILURES = 3
+"""Calls in a row that may fail for good before a method gives up asking."""
 
 
 class Method(ABC):
@@ -101,6 +105,9 @@ class Episode:
         last: The last transition.
         seen: Keys of the states that were simulated.
         notes: What went wrong on the way.
+        tree: The nodes of the method's search, where it has one.
+        prior: Proposals by provenance.
+        failures: Calls in a row that failed for good.
     """
 
     environment: Environment
@@ -111,6 +118,20 @@ class Episode:
     last: Transition = field(default_factory=lambda: Transition(""))
     seen: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    tree: list[TreeNode] = field(default_factory=list)
+    prior: dict[str, int] = field(default_factory=dict)
+    failures: int = 0
+
+    def failed(self, failure: ModelCallError) -> None:
+        """Note a call that failed for good; a method may go on, but not after `MAX_FAILURES` in a row.
+
+        Raises:
+            ModelCallError: `failure`, where there were too many.
+        """
+        self.notes.append(str(failure))
+        self.failures += 1
+        if self.failures >= MAX_FAILURES:
+            raise failure
 
     @property
     def over(self) -> bool:
@@ -192,8 +213,8 @@ class EpisodeMethod(Method):
             try:
                 if not episode.over:
                     await self.run(episode, model)
-            except BudgetExhaustedError:
-                pass
+            except (BudgetExhaustedError, ModelCallError):
+                pass  # the episode knows why: a refused budget, or notes of what failed
             return self._result(task, episode, time.monotonic() - started)
 
     def _result(self, task: Task, episode: Episode, seconds: float) -> PlanResult:
@@ -207,6 +228,8 @@ class EpisodeMethod(Method):
             plan=[step.action for step in episode.steps if step.error is None],
             trajectory=episode.steps,
             usage=Usage(**{**episode.caller.account.spent, "seconds": seconds}),
+            tree=episode.tree,
+            prior=episode.prior,
             unique_states=len(episode.seen),
             value=self.value_name(),
             budget_exhausted=episode.caller.account.refused,
@@ -220,3 +243,21 @@ async def commit(episode: Episode, actions: Sequence[str]) -> None:
         if episode.over:
             return
         await episode.act(ParsedAction(action))
+
+
+async def act_greedily(episode: Episode, policy: PolicyPrior, name: str) -> None:
+    """Ask `policy` for an action, take it, and so on until the episode is over; a failed call is asked for again.
+
+    Raises:
+        BudgetExhaustedError: A budget has run out.
+        ModelCallError: `MAX_FAILURES` calls in a row failed for good.
+    """
+    while not episode.over:
+        situation = Situation.of(episode.environment, episode.history)
+        try:
+            parsed = await policy.act(situation, None, episode.caller, path=[name, len(episode.steps)])
+        except ModelCallError as failure:
+            episode.failed(failure)
+            continue
+        episode.failures = 0
+        await episode.act(parsed)

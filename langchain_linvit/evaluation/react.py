@@ -5,27 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from langchain_core.prompts import ChatPromptTemplate
-
 from langchain_linvit.environments.base import shorten
 from langchain_linvit.errors import ModelCallError
 from langchain_linvit.evaluation.method import Episode, EpisodeMethod
 from langchain_linvit.models.sampling import SamplingModel
-from langchain_linvit.prompts import DEFAULT_TEMPLATES, Situation
+from langchain_linvit.prompts import DEFAULT_TEMPLATES, Situation, with_request
 
 _REQUEST = (
-    "## Request: next action\nThink about what is done and what is missing, then act. Reply with two lines:\n"
+    "Think about what is done and what is missing, then act. Reply with two lines:\n"
     "Thought: <thought>\nAction: <action>"
 )
 _THOUGHT = re.compile(r"^\W*thought\W*?:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-
-
-def _template() -> ChatPromptTemplate:
-    """The planner's own action prompt with ReAct's request in place of its last part."""
-    system, human = DEFAULT_TEMPLATES.action.messages
-    text = str(human.prompt.template)  # type: ignore[union-attr]
-    request = text[text.index("## Request:") :]
-    return ChatPromptTemplate.from_messages([system, ("human", text.replace(request, _REQUEST))])
 
 
 class ReAct(EpisodeMethod):
@@ -36,7 +26,7 @@ class ReAct(EpisodeMethod):
     async def run(self, episode: Episode, model: Any) -> None:
         """Ask for a thought and an action, take the action, and keep both in the history."""
         sampling = SamplingModel.of(model, temperature=0.0)
-        template = _template()
+        template = with_request(DEFAULT_TEMPLATES.action, _REQUEST)
         while not episode.over:
             situation = Situation.of(episode.environment, episode.history)
             path = ["react", len(episode.steps)]

@@ -19,8 +19,15 @@ from langchain_linvit.applications import Application, planner_settings
 from langchain_linvit.environments.base import Environment
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.evaluation.baselines import BeamSearch, BestOfN, BreadthFirst, Greedy
+from langchain_linvit.evaluation.branches import ForkSearchMethod
+from langchain_linvit.evaluation.lats import LATS
 from langchain_linvit.evaluation.method import Method, SlinvitMethod
+from langchain_linvit.evaluation.plan_and_solve import PlanAndSolve
+from langchain_linvit.evaluation.rap import RAP
 from langchain_linvit.evaluation.react import ReAct
+from langchain_linvit.evaluation.reflexion import Reflexion
+from langchain_linvit.evaluation.tree_of_thoughts import TreeOfThoughts
+from langchain_linvit.evaluation.try_again import TryAgain
 from langchain_linvit.evaluation.user_methods import FunctionMethod, RunnableMethod
 from langchain_linvit.planner.settings import PRESETS
 
@@ -29,6 +36,12 @@ METHODS: dict[str, Callable[..., Method]] = {
     "greedy": Greedy,
     "best_of_n": BestOfN,
     "react": ReAct,
+    "try_again": TryAgain,
+    "plan_and_solve": PlanAndSolve,
+    "reflexion": Reflexion,
+    "tot": TreeOfThoughts,
+    "rap": RAP,
+    "lats": LATS,
     "breadth_first": BreadthFirst,
     "beam_search": BeamSearch,
 }
@@ -36,6 +49,9 @@ METHODS: dict[str, Callable[..., Method]] = {
 
 SHARED_SETTINGS = ("value", "horizon")
 """Settings of an application that every method gets; the others are the planner's own."""
+
+SEARCH_SETTINGS = (*SHARED_SETTINGS, "candidates")
+"""Those that the other tree searches get: the same proposals at every state."""
 
 
 def as_method(
@@ -90,8 +106,10 @@ def _by_name(
             settings = {"preset": preset, **settings}
         return SlinvitMethod(environment, name=name, **settings)
     own = application.settings if application is not None else {}
-    shared = {key: own[key] for key in SHARED_SETTINGS if key in own}
+    method = METHODS[name]
+    searches = isinstance(method, type) and issubclass(method, ForkSearchMethod)
+    shared = {key: own[key] for key in (SEARCH_SETTINGS if searches else SHARED_SETTINGS) if key in own}
     try:
-        return METHODS[name](environment, **{**shared, **settings})
+        return method(environment, **{**shared, **settings})
     except TypeError as error:
         raise InvalidSettingError(f"{name} can't be made with {', '.join(sorted(settings))}: {error}") from error

@@ -15,6 +15,7 @@ from langchain_core.messages import BaseMessage
 from langchain_linvit.environments.base import shorten
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models.policy import PolicyChatModel
+from langchain_linvit.models.recorded import NOTHING_RECORDED
 from langchain_linvit.models.replies import ToolSchema
 from langchain_linvit.prompts import last_block, request_kind
 
@@ -88,6 +89,8 @@ class ScriptedProposals:
             InvalidSettingError: The request is not for an action, or there is no script for its question.
         """
         del tools
+        if request_kind(messages) in {"plan", "reflect"}:
+            return {NOTHING_RECORDED: 1.0}
         if request_kind(messages) not in (None, "next action"):
             raise InvalidSettingError(
                 "the scripted proposals only answer requests for an action: leave the value at its default, or name a "

@@ -20,6 +20,9 @@ from langchain_linvit.models.policy import PolicyChatModel
 from langchain_linvit.models.replies import ToolSchema
 from langchain_linvit.prompts import last_block, request_kind
 
+NOTHING_RECORDED = "(nothing was recorded)"
+"""The answer where a plan or a reflection is asked for: methods that want one go on without."""
+
 _LONGEST_ACTION = 20_000
 _QUERY_LOOKS = re.compile(r"\s*(show|desc|describe|explain|use)\b|.*\binformation_schema\b", re.IGNORECASE | re.DOTALL)
 
@@ -73,6 +76,8 @@ class RecordedPolicy:
         """
         del tools
         kind = request_kind(messages)
+        if kind in {"plan", "reflect"}:
+            return {NOTHING_RECORDED: 1.0}
         if kind not in (None, "next action"):
             raise InvalidSettingError(f"a recorded model can only propose actions; it can't answer {kind!r} requests")
         question = last_block(messages, "goal") or next((m.text for m in reversed(messages) if m.type == "human"), "")

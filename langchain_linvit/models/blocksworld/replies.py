@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
@@ -39,6 +39,9 @@ CRITIC_ERROR: Final = 0.15
 
 IMAGINE_ERROR: Final = 0.05
 """Chance that an imagined action brings about something else than it would."""
+
+PLANNED_STEPS: Final = 8
+"""Steps that a plan has at most."""
 
 BAFFLED: Final = "I can't tell from what I see."
 """The answer to a prompt without a readable state or goal."""
@@ -188,6 +191,28 @@ def _imagined(view: _View, state: State, *, possible: bool) -> str:
     return f"Possible: {'yes' if possible else 'no'}\nSolved: {solved}\nObservation: {observed}\nState: {text}"
 
 
+def _plan(view: _View) -> Mapping[Reply, float]:
+    """Its likeliest moves one after the other, as far as it can see them through: no better than acting them out.
+
+    The policy doesn't look at plans and reflections when it acts: they cost it calls, and change nothing.
+    """
+    moves: list[str] = []
+    while len(moves) < PLANNED_STEPS and not goal_holds(view.state, view.goal):
+        weights = view.moves()
+        move = max(weights, key=weights.__getitem__)
+        moves.append(action_text(move))
+        if obstacle(view.state, move) is not None:
+            break
+        view = replace(view, state=apply(view.state, move), last=move)
+    return {prompts.numbered(moves) or "The goal holds.": 1.0}
+
+
+def _reflect(view: _View) -> Mapping[Reply, float]:
+    """A standard sentence on the last action; it finds out nothing."""
+    last = action_text(view.last) if view.last else "nothing"
+    return {f"Reflection: my last action was to {last}, and the goal did not hold after it.": 1.0}
+
+
 def _tool_calls(view: _View, tools: Sequence[ToolSchema]) -> Mapping[Reply, float]:
     """A call to the tool of each move; a closing word once the goal holds, or where no tool fits."""
     if goal_holds(view.state, view.goal):
@@ -223,4 +248,6 @@ _ANSWERS: Final[dict[str, Callable[[_View], Mapping[Reply, float]]]] = {
     "weigh actions": _weigh,
     "choose by number": _choose,
     "imagine": _imagine,
+    "plan": _plan,
+    "reflect": _reflect,
 }

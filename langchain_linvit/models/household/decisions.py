@@ -140,12 +140,14 @@ class Decision:
         alike = mistaken_for(self.goal.thing)
         return {kind for kind in alike if self.mind.believes(self.mind.confusion, "confusion", *about, kind)}
 
-    def _neglects(self) -> bool:
+    @property
+    def neglects(self) -> bool:
+        """Whether a step that the task needs is not thought of."""
         return self.mind.believes(self.mind.neglect, "neglect", self.goal.kind, self.goal.thing, self.goal.place)
 
     def _neglected(self, carried: str) -> Weights:
         """What is done with the thing in hand where a step of the task is not thought of."""
-        if not self._neglects():
+        if not self.neglects:
             return {}
         if self.goal.verb and (carried, self.goal.state) not in self.household.states:
             return self._put(carried)
@@ -162,7 +164,7 @@ class Decision:
         if self.goal.kind in {"look", "two"}:
             return False
         lying = [(item, place) for item, place in self.household.lying(kinds) if kind_of(place) == self.goal.place]
-        if self.goal.verb and not self._neglects():
+        if self.goal.verb and not self.neglects:
             lying = [(item, place) for item, place in lying if (item, self.goal.state) in self.household.states]
         return bool(lying)
 

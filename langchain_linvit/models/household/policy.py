@@ -17,7 +17,7 @@ from langchain_linvit.models.household.mind import MINDS, Mind, NoiseLevel
 from langchain_linvit.models.household.reading import HouseholdGoal, read_goal, read_state
 from langchain_linvit.models.policy import PolicyChatModel
 from langchain_linvit.models.replies import ToolSchema
-from langchain_linvit.prompts import last_block, request_kind
+from langchain_linvit.prompts import last_block, numbered, request_kind
 
 _UNKNOWN = {"I don't know what to do here.": 1.0}
 _STEP = re.compile(r"^\d+\. (.+?)(?: \(thought: .*\))?$", re.MULTILINE)
@@ -31,7 +31,8 @@ class HouseholdPolicy:
 
     It reads the goal, the state, the history and the request in the prompt's text, and nothing else: it is
     tied to no environment. It looks into plausible places first; it takes similar things for the one that is asked
-    for, forgets to open and to clean, goes to places again, and names what is not there.
+    for, forgets to open and to clean, goes to places again, and names what is not there. It writes plans and
+    reflections where it is asked for them, and doesn't look at them when it acts: they change nothing.
 
     Args:
         mind: Its noise.
@@ -61,6 +62,10 @@ class HouseholdPolicy:
             return {f"Subgoal: {intention.text()}": weight for intention, weight in decision.weights().items()}
         if kind == "carry out subgoal":
             return _carried_out(decision, last_block(messages, "subgoal") or "")
+        if kind == "plan":
+            return {_plan(decision): 1.0}
+        if kind == "reflect":
+            return {_reflection(decision): 1.0}
         if kind in {"weigh actions", "choose by number"}:
             return _chosen(decision, last_block(messages, "actions") or "", as_json=kind == "weigh actions")
         return _UNKNOWN
@@ -130,6 +135,20 @@ def _chosen(decision: Decision, listed: str, *, as_json: bool) -> dict[str, floa
     total = sum(weights.values())
     stated = {number: round(weight / total, 3) for number, weight in weights.items() if weight / total >= _FLOOR}
     return {json.dumps(stated or {"1": 1.0}): 1.0}
+
+
+def _plan(decision: Decision) -> str:
+    """What it means to do now, and what it takes the task to need then."""
+    weights, goal = decision.weights(), decision.goal
+    first = max(weights, key=weights.__getitem__).text()
+    change = [f"{goal.verb} the {goal.thing}"] if goal.verb and not decision.neglects else []
+    last = f"use the {goal.place}" if goal.kind == "look" else f"put the {goal.thing} in the {goal.place}"
+    return numbered([first, f"take a {goal.thing}", *change, last])
+
+
+def _reflection(decision: Decision) -> str:
+    """A standard sentence on the last command; it finds out nothing."""
+    return f"Reflection: I ended with {decision.last or 'nothing'!r}, and the task was not done."
 
 
 def _rules(goal: HouseholdGoal) -> str:

@@ -261,6 +261,30 @@ def alone(problem, horizon):
     return won, goal_holds(state, problem.goal)
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_plan_is_what_the_policy_would_do_and_knows_no_better(env, name):
+    (plan,) = ask("plan", env.state_text(), env.goal, POLICIES[name])
+    lines = [line.split(". ", 1) for line in plan.splitlines()]
+    assert [number for number, _ in lines] == [str(number) for number in range(1, len(lines) + 1)]
+    steps = []
+    for index, (_, action) in enumerate(lines):
+        replies = ask("action", env.state_text(), env.goal, POLICIES[name], steps=steps)
+        assert max(replies, key=replies.get) == f"Action: {action}"
+        failed = env.step(action).error
+        assert failed is None or index == len(lines) - 1
+        steps.append((action, "done"))
+    assert len(lines) <= 8
+
+
+def test_plans_and_reflections_change_nothing_that_the_policy_does(env):
+    plain = ask("action", env.state_text(), env.goal)
+    (reflection,) = ask("reflect", env.state_text(), env.goal, steps=[("pick up the red block", "done")])
+    assert reflection.startswith("Reflection: my last action was to pick up the red block")
+    noted = DEFAULT_TEMPLATES.with_note("reflections", reflection).with_note("plan", "1. do nothing").action
+    shown = noted.format_messages(description="", goal=env.goal, history=history_text([]), state=env.state_text())
+    assert NOVICE(shown, []) == plain
+
+
 @pytest.mark.parametrize(("blocks", "steps"), [(4, 4), (5, 4), (4, 6), (5, 6)])
 def test_the_novice_alone_is_a_novice(blocks, steps):
     tasks = generate_problems(blocks=blocks, steps=steps, count=60, seed=1234)

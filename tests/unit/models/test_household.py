@@ -231,3 +231,12 @@ def test_it_is_a_chat_model():
     assert first == household_model("careful", seed=3).invoke(messages(CLEAN, START), seed=5).text
     with pytest.raises(InvalidSettingError, match=r"'drunk'.*careful, novice, careless"):
         household_model("drunk")
+
+
+def test_plans_say_what_the_task_seems_to_need_and_reflections_find_out_nothing():
+    (plan,) = replies(CLEAR, CLEAN, START, "plan")
+    assert plan.splitlines()[1:] == ["2. take a cloth", "3. clean the cloth", "4. put the cloth in the countertop"]
+    (careless,) = replies(MISTAKEN, CLEAN, START, "plan")
+    assert "clean the cloth" not in careless
+    (reflection,) = replies(CLEAR, CLEAN, START, "reflect", history=[("go to cabinet 1", "closed")])
+    assert reflection == "Reflection: I ended with 'go to cabinet 1', and the task was not done."

@@ -12,7 +12,7 @@ from langchain_linvit.environments.base import Task
 from langchain_linvit.environments.intercode import SqlEnvironment
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models.intercode import BASH_SCRIPTS, SQL_SCRIPTS, intercode_model
-from langchain_linvit.models.recorded import RecordedChatModel, Recording, answers_only
+from langchain_linvit.models.recorded import NOTHING_RECORDED, RecordedChatModel, Recording, answers_only
 from langchain_linvit.planner import create_slinvit_planner
 from langchain_linvit.prompts import block
 from tests.unit.intercode_small import DUMP
@@ -84,6 +84,12 @@ def test_every_format_of_intercode_is_read_and_files_add_up(shape, tmp_path):
 
 def test_it_knows_nothing_of_rewards_and_observations(log):
     assert "secret" not in repr(RecordedChatModel.from_logs(log))
+
+
+@pytest.mark.parametrize("kind", ["plan", "reflect"])
+def test_plans_and_reflections_were_not_recorded(kind, log):
+    assert shares(RecordedChatModel.from_logs(log), *prompt(kind=kind)) == {NOTHING_RECORDED: 1.0}
+    assert shares(intercode_model("sql"), *prompt(kind=kind)) == {NOTHING_RECORDED: 1.0}
 
 
 def test_what_was_not_recorded_is_an_error(log, tmp_path):
