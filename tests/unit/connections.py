@@ -10,8 +10,8 @@ from langsmith import Client
 from langsmith.run_trees import get_cached_client
 from worlds import Corridor, closeness, walker_model
 
-from langchain_linvit.evaluation import arun_experiment, run_experiment
 from langchain_linvit.environments.base import Task
+from langchain_linvit.evaluation import arun_experiment, run_experiment
 
 TRIED = []
 TASKS = [Task(id=f"to-{n}", text=f"reach {n}") for n in range(1, 4)]

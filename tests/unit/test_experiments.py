@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from worlds import Corridor, closeness, walker_model
 
 from langchain_linvit.accounting import Budget
 from langchain_linvit.environments.base import Outcome, Task
-from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.errors import InvalidSettingError, MissingDependencyError
 from langchain_linvit.evaluation import (
     BenchmarkEvaluator,
     ExperimentResults,
@@ -120,6 +121,19 @@ def test_a_check_that_fails_is_a_failure_with_its_reason():
     assert (record.success, record.error) == (0.0, "the benchmark's check failed: RuntimeError: no verdict today")
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_what_every_item_lacks_stops_the_experiment_and_is_no_failure_of_theirs(tmp_path, concurrency):
+    def target(inputs):
+        raise MissingDependencyError("install it")
+
+    options = {"environment": Corridor(), "out": tmp_path, "progress": False, "concurrency": concurrency}
+    with pytest.raises(MissingDependencyError, match="install it"):
+        run_experiment(target, TASKS, **options)
+    with pytest.raises(MissingDependencyError, match="install it"):
+        await arun_experiment(target, TASKS, **options)
+    assert ExperimentResults.load(tmp_path).records == []
+
+
 def test_a_failing_target_says_nothing_on_the_terminal(capfd, caplog):
     run_experiment(lambda inputs: 1 / 0, TASKS[:2], environment=Corridor(), progress=False)
     shown = capfd.readouterr()
@@ -160,18 +174,17 @@ async def test_sync_async_and_concurrent_runs_are_equal():
 
 
 async def test_environments_that_block_are_judged_off_the_event_loop():
-    import threading
+    on_the_loop = set()
 
     class Blocking(Corridor):
         concurrency = "thread"
-        judged_in = set()
 
         def evaluate(self):
-            self.judged_in.add(threading.current_thread() is threading.main_thread())
+            on_the_loop.add(threading.current_thread() is threading.main_thread())
             return super().evaluate()
 
     await arun_experiment(Greedy(Blocking()), TASKS[:2], environment=Blocking(), model=walker_model(), progress=False)
-    assert Blocking.judged_in == {False}
+    assert on_the_loop == {False}
 
 
 def test_a_benchmark_brings_its_environment_model_and_settings():
