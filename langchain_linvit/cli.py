@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+PIPED_WIDTH = 140
+"""Columns of a table that goes to a file."""
 DEMO_STEPS = (4, 6, 8)
 """Optimal lengths of the problems that the demonstration plans."""
 
@@ -69,6 +74,53 @@ def solve(
     if json_file is not None:
         _write_json(json_file, result)
     if result.outcome not in {"solved", "done"}:
+        raise typer.Exit(1)
+
+
+@app.command("eval")
+def evaluate(
+    benchmark: Annotated[str, typer.Argument(help="blocksworld, alfworld, intercode-sql or intercode-bash.")],
+    method: Annotated[list[str] | None, typer.Option(help="slinvit (default), greedy, react, ...; repeatable.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The full set: a file or folder of benchmark data.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split, e.g. step_6 or valid_seen.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many tasks, spread over their kinds.")] = None,
+    budget: Annotated[int | None, typer.Option(min=0, help="Completions per task.")] = None,
+    model: Annotated[str | None, typer.Option(help="A chat model, e.g. openai:gpt-4o-mini. Default: offline.")] = None,
+    value: Annotated[str | None, typer.Option(help="rollouts, critic, rules, agreement or oracle.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    repetitions: Annotated[int, typer.Option(help="How often each task is run.")] = 1,
+    concurrency: Annotated[int, typer.Option(help="Tasks under way at once.")] = 1,
+    shards: Annotated[int, typer.Option(help="Processes on Ray (extra ray); 0: none.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Keep results here, a folder per method; resumes one.")] = None,
+    retry_errors: Annotated[bool, typer.Option(help="On a resume, run failed tasks again.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    upload: Annotated[bool, typer.Option(help="Make LangSmith experiments too; needs a key.")] = False,
+) -> None:
+    """Run methods on a benchmark, and print a row for each. Exit status 1 if no task could be run."""
+    from langchain_linvit.evaluation import load_dataset, run_experiment
+    from langchain_linvit.evaluation.summary import experiment_row, summary_table
+    from langchain_linvit.evaluation.tables import rich_table
+
+    examples = load_dataset(benchmark, data=data, split=split, limit=limit, seed=seed)
+    settings: dict[str, Any] = {} if value is None else {"value": value}
+    results = [
+        run_experiment(
+            name, examples, model=model, budget=Budget(completions=budget), seed=seed, repetitions=repetitions,
+            concurrency=concurrency, shards=shards, out=None if out is None else out / name,
+            retry_errors=retry_errors, upload=upload, **settings,
+        )
+        for name in method or ["slinvit"]
+    ]  # fmt: skip
+    rows = [experiment_row(found) for found in results]
+    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+    console.print(rich_table(summary_table(rows, f"{benchmark}, {len(examples)} tasks")))
+    for reason, count in Counter(filter(None, (r.trouble for found in results for r in found.records))).most_common(5):
+        console.print(Text(f"{count} failed: {plain(reason, 300)}", style="red"))
+    if report is not None:
+        write_report = import_module("langchain_linvit.evaluation.report").write_report
+
+        write_report(results, report)
+    if all(row.errors == row.n for row in rows):
         raise typer.Exit(1)
 
 

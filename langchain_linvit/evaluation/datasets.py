@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from langchain_linvit.applications import Application, TaskChoice, application
 from langchain_linvit.environments.base import ActionTool, Task
 from langchain_linvit.environments.strata import stratified
-from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.errors import InvalidSettingError, LinvitError
 
 NAMESPACE = UUID("5b0d4a5e-6f0c-5f5e-9a53-1d1c9a5f2f10")
 """What the ids of examples and datasets derive from: equal tasks have equal ids, everywhere."""
@@ -79,16 +79,12 @@ def to_examples(
         source: The application that knows plans for them, where there is one.
         choice: What the application's environment is made for.
     """
-    tools: list[ActionTool] | None = None
-    examples = []
-    for task in tasks:
-        plan = source.reference(task) if source else None
-        messages = None
-        if source and plan:
-            tools = tools if tools is not None else source.environment(choice or TaskChoice()).action_tools()
-            messages = trajectory_messages(task.text, plan, tools)
-        examples.append(_example(task, benchmark, plan, messages))
-    return examples
+    plans = [source.reference(task) if source else None for task in tasks]
+    tools = _tools(source, choice or TaskChoice()) if source and any(plans) else None
+    return [
+        _example(task, benchmark, plan, trajectory_messages(task.text, plan, tools) if plan and tools else None)
+        for task, plan in zip(tasks, plans, strict=True)
+    ]
 
 
 def to_task(example: Example) -> Task:
@@ -136,6 +132,13 @@ def trajectory_messages(goal: str, actions: Sequence[str], tools: Sequence[Actio
             }
         )
     return messages
+
+
+def _tools(source: Application, choice: TaskChoice) -> list[ActionTool] | None:
+    try:
+        return source.environment(choice).action_tools()
+    except LinvitError:  # no sandbox on this machine, say: its tasks can be looked at all the same
+        return None
 
 
 def _tool_call(action: str, tools: Sequence[ActionTool]) -> tuple[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from langsmith.evaluation import EvaluationResults, RunEvaluator
 from langsmith.schemas import Example
 
 from langchain_linvit.environments.base import Task
-from langchain_linvit.errors import InvalidSettingError, LinvitError
+from langchain_linvit.errors import InvalidSettingError, LinvitError, MissingDependencyError
 from langchain_linvit.evaluation.bench import ITEM, REPETITION, Bench
 from langchain_linvit.evaluation.datasets import dataset_digest, to_task
 from langchain_linvit.evaluation.offline import offline_client, offline_process, quiet, untraced
@@ -52,6 +52,7 @@ class LangSmithRun:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     client: Client | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _fatal: Exception | None = None
 
     def __post_init__(self) -> None:
         self._tasks = {task.id: task for task in map(to_task, self.examples)}
@@ -60,6 +61,9 @@ class LangSmithRun:
         """Run and score everything.
 
         Several items at once are run by a thread of LangSmith's, so that an interrupt needn't wait for them all.
+
+        Raises:
+            MissingDependencyError: What the items need is absent: no failure of theirs, so that none is recorded.
         """
         if not self.examples:
             return
@@ -70,27 +74,43 @@ class LangSmithRun:
             except BaseException:
                 self._stopped.set()
                 raise
+        self._check()
 
     async def arun(self) -> None:
         """`run` in an event loop."""
         if self.examples:
             with self._surroundings():
                 await aevaluate(self._asolve, **self._arguments())
+            self._check()
 
     def _solve(self, inputs: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
         del inputs  # the method gets the whole task, whose environment keeps the gold answer to itself
-        if self._stopped.is_set():
-            raise LinvitError("the experiment was interrupted")
-        with self._scope():
+        with self._scope(), self._unless_stopped():
             return self.bench.solve(*self._item(metadata))
 
     async def _asolve(self, inputs: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
         del inputs
-        with self._scope():
+        with self._scope(), self._unless_stopped():
             return await self.bench.asolve(*self._item(metadata))
+
+    def _check(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
 
     def _item(self, metadata: Mapping[str, Any]) -> tuple[Task, int]:
         return self._tasks[metadata[ITEM]], metadata[REPETITION]
+
+    @contextmanager
+    def _unless_stopped(self) -> Iterator[None]:
+        """Nothing is run any more once the experiment was interrupted, or lacks what every item needs."""
+        if self._stopped.is_set():
+            raise LinvitError("the experiment was interrupted")
+        try:
+            yield
+        except MissingDependencyError as error:
+            self._fatal = error
+            self._stopped.set()
+            raise
 
     def _scope(self) -> AbstractContextManager[None]:
         """What runs inside of a target or an evaluator is traced where the experiment is uploaded, and only there."""
@@ -137,7 +157,7 @@ class _Recorder(RunEvaluator):
         self, run: Any, example: Example | None = None, evaluator_run_id: Any = None, **kwargs: Any
     ) -> EvaluationResults:
         del evaluator_run_id, kwargs
-        if example is None:
+        if example is None or self._run._stopped.is_set():
             return EvaluationResults(results=[])
         with self._run._scope():
             record, results = await self._run.bench.ascored(run, example)

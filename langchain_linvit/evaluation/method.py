@@ -7,21 +7,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, ClassVar
 
 from langchain_linvit.accounting import Account, Budget, Usage
 from langchain_linvit.calls import IO, AsyncIO, Caller, Retry, SyncIO, drive
 from langchain_linvit.environments.base import Environment, ParsedAction, Task, Transition
-from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
+from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, ModelCallError
 from langchain_linvit.planner.graph import create_slinvit_planner, make_value
 from langchain_linvit.planner.result import PlanOutcome, PlanResult, PlanStep, TreeNode
-from langchain_linvit.planner.settings import DEFAULT_HORIZON, PRESETS
+from langchain_linvit.planner.settings import DEFAULT_HORIZON, PRESETS, PlannerSettings
 from langchain_linvit.priors import PolicyPrior
 from langchain_linvit.prompts import Situation
 
 UNLIMITED = Budget()
 MAX_FAILURES = 3
 """Calls in a row that may fail for good before a method gives up asking."""
+_ARGUMENTS = set(signature(create_slinvit_planner).parameters)
+"""What a planner is made with, beside the fields of its settings."""
 
 
 class Method(ABC):
@@ -63,6 +66,9 @@ class SlinvitMethod(Method):
         environment: A prototype or a factory.
         name: What tables call it.
         **settings: Keyword arguments of `create_slinvit_planner`.
+
+    Raises:
+        InvalidSettingError: A setting is unknown, out of range, or contradicts another.
     """
 
     def __init__(
@@ -71,6 +77,11 @@ class SlinvitMethod(Method):
         self.name = name
         self._environment = environment
         self._settings = settings
+        preset = settings.get("preset")
+        if preset is not None and preset not in PRESETS:
+            raise InvalidSettingError(f"no preset {preset!r}; there are {', '.join(sorted(PRESETS))}")
+        searching = {**PRESETS.get(preset or "", {}), **settings}
+        PlannerSettings.checked(**{key: searching[key] for key in searching.keys() - _ARGUMENTS})
 
     def solve(self, task: Task, *, model: Any = None, budget: Budget = UNLIMITED, seed: int = 0) -> PlanResult:
         """Plan one task."""

@@ -13,12 +13,13 @@ from typing import Any, TextIO
 
 from langsmith import Client
 from langsmith._internal import _context
+from langsmith.evaluation import _arunner, _runner
 from langsmith.run_helpers import tracing_context
 from langsmith.run_trees import configure
 
 _BANNER = "Starting evaluation of experiment"
 _NOISE = ("Error running target function", "Error running evaluator")
-_LOGGERS = ("langsmith.evaluation._runner", "langsmith.evaluation._arunner")
+_RUNNERS = (_runner, _arunner)
 
 _lock = threading.Lock()
 _inside = 0
@@ -64,16 +65,34 @@ def _global_tracing(change: int) -> None:
 
 @contextmanager
 def quiet(*, banner: bool) -> Iterator[None]:
-    """Without LangSmith's traceback for each failure, which is recorded with its item; its banner only if asked for."""
+    """Without LangSmith's own progress bar, and its traceback for each failure, which is recorded with its item.
+
+    Args:
+        banner: Whether its first line is printed, which says where an uploaded experiment can be seen.
+    """
     with ExitStack() as stack:
-        for logger in map(logging.getLogger, _LOGGERS):
-            logger.addFilter(_known)
-            stack.callback(logger.removeFilter, _known)
+        for runner in _RUNNERS:
+            runner.logger.addFilter(_known)
+            stack.callback(runner.logger.removeFilter, _known)
+            stack.enter_context(_replaced(runner, "_load_tqdm", lambda: lambda rows: rows))
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "'upload_results' parameter is in beta", UserWarning)
         if not banner:
             stack.enter_context(redirect_stdout(_WithoutBanner(sys.stdout)))
         yield
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """A module's attribute replaced, where it has it."""
+    before = getattr(module, name, None)
+    if before is not None:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        if before is not None:
+            setattr(module, name, before)
 
 
 def _known(record: logging.LogRecord) -> bool:

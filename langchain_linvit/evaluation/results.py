@@ -65,6 +65,13 @@ class ItemRecord(BaseModel):
         return self.item, self.repetition
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing could be made of the item: its run failed, or its model proposed nothing usable."""
+        if self.error is None and self.result is not None and self.result.outcome == "no_candidates":
+            return self.result.reason
+        return self.error
+
+    @property
     def success(self) -> float:
         """The benchmark's verdict, 0 or 1."""
         return float(self.scores.get("success") or 0.0)

@@ -11,12 +11,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, get_type_hints
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import LLMResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.tracers.context import register_configure_hook
 from pydantic import ValidationError
 
@@ -118,7 +118,7 @@ class RunnableMethod(UserMethod):
     ) -> None:  # fmt: skip
         super().__init__(environment, name=name or str(runnable.get_name()))
         self._runnable = runnable
-        self._takes_task = "task" in runnable.get_input_jsonschema().get("properties", {})
+        self._takes_task = "task" in _input_names(runnable)
 
     def answer(self, task: Task) -> Any:
         """The runnable's output."""
@@ -159,6 +159,15 @@ class FunctionMethod(UserMethod):
         """What the function returns; a sync one is called off the event loop."""
         inputs = {"task": task.model_dump(mode="json")}
         return await self._function(inputs) if self._is_async else await asyncio.to_thread(self._function, inputs)
+
+
+def _input_names(runnable: Runnable[Any, Any]) -> set[str]:
+    """What a runnable's input is made of; nothing where it does not say."""
+    graph: Any = runnable.bound if isinstance(runnable, RunnableBinding) else runnable
+    schema = getattr(getattr(graph, "builder", None), "input_schema", None)
+    if schema is not None:
+        return set(getattr(schema, "model_fields", None) or get_type_hints(schema))
+    return set(graph.get_input_jsonschema().get("properties", {}))
 
 
 def read_answer(answer: Any, environment: Environment) -> PlanResult | list[str]:

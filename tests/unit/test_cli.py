@@ -113,3 +113,51 @@ def test_wrong_usage_is_explained(linvit, arguments):
     status, _, err = linvit(*arguments)
     assert status == 2
     assert "Usage" in err
+
+
+# experiments
+
+
+def test_evaluates_methods_side_by_side_and_resumes(linvit, tmp_path):
+    command = ["eval", "blocksworld", "--method", "slinvit", "--method", "greedy", "--limit", 3, "--out", tmp_path]
+    status, out, _ = linvit(*command)
+    assert status == 0
+    assert "blocksworld, 3 tasks" in out
+    assert [line.split("│")[1].strip() for line in out.splitlines() if "novice" in line] == ["slinvit", "greedy"]
+    written = [(tmp_path / name / "items.jsonl").read_text() for name in ("slinvit", "greedy")]
+    assert linvit(*command)[1] == out
+    assert [(tmp_path / name / "items.jsonl").read_text() for name in ("slinvit", "greedy")] == written
+
+
+def test_evaluation_takes_a_split_a_budget_a_value_and_repetitions(linvit, tmp_path):
+    status, _, _ = linvit("eval", "blocksworld", "--split", "step_4", "--limit", 2, "--budget", 6, "--value", "critic",
+                          "--repetitions", 2, "--seed", 3, "--concurrency", 2, "--out", tmp_path)  # fmt: skip
+    info = json.loads((tmp_path / "slinvit" / "experiment.json").read_text())
+    assert status == 0
+    assert (info["budget"]["completions"], info["value"], info["repetitions"], info["seed"]) == (6, "critic", 2, 3)
+    assert len(info["items"]) == 2
+
+
+def test_evaluation_says_why_nothing_could_be_run(linvit):
+    status, out, _ = linvit("eval", "blocksworld", "--limit", 2, "--method", "best_of_n")
+    assert status == 1
+    assert "2 failed: InvalidSettingError: best-of-n needs n=" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["eval", "chess"], "no application 'chess'"),
+        (["eval", "blocksworld", "--method", "magic", "--limit", "1"], "no method 'magic'"),
+        (["eval", "blocksworld", "--split", "step_5"], "step_2, step_4, step_6"),
+        (["eval", "blocksworld", "--limit", "0"], "limit is 0"),
+        (["eval", "blocksworld", "--limit", "1", "--value", "magic"], "no value estimator 'magic'"),
+        (["eval", "blocksworld", "--limit", "1", "--repetitions", "0"], "must be at least 1"),
+        (["eval", "blocksworld", "--data", "nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_bad_input_of_an_evaluation_is_one_line_and_a_status(linvit, arguments, message):
+    status, _, err = linvit(*arguments)
+    assert status == 2
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err

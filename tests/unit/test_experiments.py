@@ -1,0 +1,473 @@
+"""Experiments: every item scored and kept, seeds and budgets, resumes, and nothing sent anywhere."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from langsmith import evaluate
+from worlds import Corridor, closeness, walker_model
+
+from langchain_linvit.accounting import Budget
+from langchain_linvit.environments.base import Outcome, Task
+from langchain_linvit.errors import InvalidSettingError, MissingDependencyError
+from langchain_linvit.evaluation import (
+    BenchmarkEvaluator,
+    ExperimentResults,
+    Greedy,
+    arun_experiment,
+    load_dataset,
+    run_experiment,
+    to_examples,
+)
+from langchain_linvit.evaluation.offline import offline_client
+from langchain_linvit.evaluation.results import INFO_FILE, ITEMS_FILE
+from langchain_linvit.planner import PlanResult
+
+HERE = Path(__file__).parent
+TASKS = [
+    Task(id=f"to-{n}", text=f"reach {n}", metadata={"kind": "near" if n < 3 else "far"}) for n in range(1, 6)
+]  # fmt: skip
+CORRIDOR = {"environment": Corridor(), "model": walker_model(), "progress": False}
+
+
+def slinvit(data=TASKS, **options):
+    """An experiment of SLINVIT in the corridor."""
+    return run_experiment("slinvit", data, **{**CORRIDOR, "value": closeness, "depth": 1, **options})
+
+
+def table(results):
+    """Everything but the seconds."""
+    records = []
+    for record in results.records:
+        plain = record.model_dump(exclude={"seconds": True, "result": {"usage": {"seconds"}}})
+        plain["scores"].pop("seconds", None)
+        records.append(plain)
+    return records
+
+
+# what a record holds
+
+
+def test_every_item_is_scored_by_the_benchmarks_own_check():
+    results = slinvit()
+    assert [record.item for record in results.records] == [task.id for task in TASKS]
+    assert results.complete
+    first = results.records[0]
+    assert first.text == "reach 1"
+    assert first.metadata == {"kind": "near"}
+    assert first.result.verdict.success
+    assert first.scores["success"] == first.scores["plan_valid"] == first.scores["goal_share"] == 1.0
+    assert first.scores["steps"] == len(first.result.trajectory) == 1
+    assert first.scores["llm_calls"] == first.result.usage.llm_calls > 0
+    assert first.scores["tokens"] == first.result.usage.tokens > 0
+    assert sum(score for name, score in first.scores.items() if name.startswith("prior.")) == pytest.approx(1)
+
+
+def test_what_a_target_believes_does_not_count():
+    claim = PlanResult(task_id="x", goal="", outcome="solved", plan=["wait"], trajectory=[], usage={})
+    results = run_experiment(lambda inputs: claim, TASKS[:1], environment=Corridor(), progress=False)
+    assert results.records[0].result.solved
+    assert results.records[0].success == 0
+    assert results.info.prior == "own"
+
+
+def test_a_plan_with_a_step_that_was_refused_is_not_valid():
+    results = run_experiment(lambda inputs: ["go left", "go right"], TASKS[:1], environment=Corridor(), progress=False)
+    assert (results.records[0].scores["plan_valid"], results.records[0].success) == (0.0, 1.0)
+
+
+def test_the_share_of_the_goal_is_the_environments_own():
+    class Halfway(Corridor):
+        def evaluate(self):
+            return Outcome(success=False, score=0.0, info={"goal_conditions": self.position / self.target})
+
+    results = run_experiment(lambda inputs: ["go right"], TASKS[1:2], environment=Halfway(), progress=False)
+    assert results.records[0].scores["goal_share"] == 0.5
+
+
+def test_a_spent_budget_shows():
+    results = slinvit(budget=Budget(completions=1))
+    far = results.records[-1]
+    assert (far.scores["budget_hit"], far.result.budget_exhausted, far.success) == (1.0, "completions", 0.0)
+    assert all(record.scores["llm_calls"] <= 1 for record in results.records)
+
+
+def test_an_error_is_a_scored_failure_with_its_reason():
+    def target(inputs):
+        if inputs["task"]["id"] == "to-2":
+            raise ValueError("out of order")
+        return ["go right"]
+
+    results = run_experiment(target, TASKS[:3], environment=Corridor(), progress=False)
+    failed = results.records[1]
+    assert (failed.item, failed.success, failed.error) == ("to-2", 0.0, "ValueError: out of order")
+    assert [record.success for record in results.records] == [1.0, 0.0, 0.0]
+    assert (results.row().n, results.row().errors) == (3, 1)
+
+
+def test_a_check_that_fails_is_a_failure_with_its_reason():
+    class Broken(Corridor):
+        def evaluate(self):
+            raise RuntimeError("no verdict today")
+
+    record = run_experiment(lambda inputs: ["go right"], TASKS[:1], environment=Broken(), progress=False).records[0]
+    assert (record.success, record.error) == (0.0, "the benchmark's check failed: RuntimeError: no verdict today")
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_what_every_item_lacks_stops_the_experiment_and_is_no_failure_of_theirs(tmp_path, concurrency):
+    def target(inputs):
+        raise MissingDependencyError("install it")
+
+    options = {"environment": Corridor(), "out": tmp_path, "progress": False, "concurrency": concurrency}
+    with pytest.raises(MissingDependencyError, match="install it"):
+        run_experiment(target, TASKS, **options)
+    with pytest.raises(MissingDependencyError, match="install it"):
+        await arun_experiment(target, TASKS, **options)
+    assert ExperimentResults.load(tmp_path).records == []
+
+
+def test_a_failing_target_says_nothing_on_the_terminal(capfd, caplog):
+    run_experiment(lambda inputs: 1 / 0, TASKS[:2], environment=Corridor(), progress=False)
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err, caplog.records) == ("", "", [])
+    assert not any(logging.getLogger(f"langsmith.evaluation.{name}").filters for name in ("_runner", "_arunner"))
+
+
+def test_what_a_target_prints_is_shown(capsys):
+    run_experiment(lambda inputs: print("hello") or ["go right"], TASKS[:1], environment=Corridor(), progress=False)
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_progress_has_the_running_success_and_cost(capsys):
+    slinvit(TASKS[:2], progress=True)
+    assert "100% solved" in " ".join(capsys.readouterr().err.split())
+
+
+# the same in every way of running
+
+
+def test_repetitions_have_seeds_of_their_own():
+    results = slinvit(TASKS[:2], repetitions=2, seed=7)
+    alone = slinvit(TASKS[:2], seed=8)
+    assert [record.key for record in results.records] == [("to-1", 0), ("to-1", 1), ("to-2", 0), ("to-2", 1)]
+    second = [record for record in results.records if record.repetition == 1]
+    for one, other in zip(second, alone.records, strict=True):
+        assert one.result.model_dump(exclude={"usage": {"seconds"}}) == other.result.model_dump(
+            exclude={"usage": {"seconds"}}
+        )
+
+
+async def test_sync_async_and_concurrent_runs_are_equal():
+    one = slinvit(repetitions=2)
+    assert table(slinvit(repetitions=2, concurrency=4)) == table(one)
+    options = {**CORRIDOR, "value": closeness, "depth": 1, "repetitions": 2}
+    assert table(await arun_experiment("slinvit", TASKS, **options)) == table(one)
+    assert table(await arun_experiment("slinvit", TASKS, concurrency=4, **options)) == table(one)
+
+
+async def test_environments_that_block_are_judged_off_the_event_loop():
+    on_the_loop = set()
+
+    class Blocking(Corridor):
+        concurrency = "thread"
+
+        def evaluate(self):
+            on_the_loop.add(threading.current_thread() is threading.main_thread())
+            return super().evaluate()
+
+    await arun_experiment(Greedy(Blocking()), TASKS[:2], environment=Blocking(), model=walker_model(), progress=False)
+    assert on_the_loop == {False}
+
+
+def test_a_benchmark_brings_its_environment_model_and_settings():
+    results = run_experiment("slinvit", load_dataset("blocksworld", limit=3), progress=False)
+    assert (results.info.benchmark, results.info.prior, results.info.value) == (
+        "blocksworld",
+        "blocksworld-novice",
+        "rules",
+    )
+    assert results.row().success == 1.0
+    blind = run_experiment("breadth_first", load_dataset("blocksworld", limit=1), progress=False)
+    assert (blind.info.prior, blind.row().llm_calls) == ("none", 0.0)
+
+
+# evaluators
+
+
+def test_further_evaluators_drop_in():
+    def short(outputs: dict, reference_outputs: dict) -> bool:
+        return len(outputs["plan"]) < 2
+
+    def broken(run, example):
+        raise ValueError("no opinion")
+
+    def success(outputs: dict) -> dict:
+        return {"key": "success", "score": 0.5}
+
+    results = slinvit(TASKS[:2], evaluators=[short, broken, success])
+    scores = [record.scores for record in results.records]
+    assert [score["short"] for score in scores] == [1.0, 0.0]
+    assert scores[0]["broken"] is None
+    assert (scores[0]["success"], scores[0]["success (evaluator)"]) == (1.0, 0.5)
+
+
+async def test_async_evaluators_run_in_a_loop():
+    async def short(outputs: dict) -> bool:
+        return len(outputs["plan"]) < 2
+
+    results = await arun_experiment(
+        "slinvit", TASKS[:2], evaluators=[short], value=closeness, depth=1, **CORRIDOR
+    )  # fmt: skip
+    assert [record.scores["short"] for record in results.records] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("method", "expected"), [("slinvit", 1.0), ("greedy", 0.0)])
+def test_agentevals_compares_trajectories_with_the_reference(method, expected):
+    agentevals = pytest.importorskip("agentevals.trajectory.match", reason="needs agentevals")
+    match = agentevals.create_trajectory_match_evaluator(trajectory_match_mode="strict")
+    examples = load_dataset("blocksworld", split="step_4", limit=1)
+    target = method if method == "slinvit" else lambda inputs: ["pick up the red block"]
+    results = run_experiment(target, examples, evaluators=[match], progress=False)
+    assert results.records[0].scores["trajectory_strict_match"] == expected
+
+
+def test_the_benchmarks_evaluator_works_in_langsmiths_own_evaluate():
+    method = Greedy(Corridor(), horizon=1)
+    rows = evaluate(
+        lambda inputs: {"result": method.solve(Task.model_validate(inputs["task"]), model=walker_model())},
+        data=to_examples(TASKS[:1]),
+        evaluators=[BenchmarkEvaluator(Corridor())],
+        client=offline_client(),
+        upload_results=False,
+        max_concurrency=0,
+    )
+    feedback = {item.key: item.score for item in next(iter(rows))["evaluation_results"]["results"]}
+    assert feedback["success"] in (0.0, 1.0)
+    assert feedback["steps"] == 1.0
+
+
+# results on disk, and resumes
+
+
+def test_results_are_on_disk_as_they_come(tmp_path):
+    lines = []
+
+    def target(inputs):
+        path = tmp_path / "run" / ITEMS_FILE
+        lines.append(len(path.read_text().splitlines()) if path.exists() else 0)
+        return ["go right"]
+
+    run_experiment(target, TASKS, environment=Corridor(), out=tmp_path / "run", progress=False)
+    assert lines == [0, 1, 2, 3, 4]
+
+
+def test_a_finished_experiment_is_read_again_and_not_run(tmp_path):
+    first = slinvit(out=tmp_path / "run")
+    size = (tmp_path / "run" / ITEMS_FILE).stat().st_size
+    again = slinvit(out=tmp_path / "run")
+    assert table(again) == table(first) == table(ExperimentResults.load(tmp_path / "run"))
+    assert (tmp_path / "run" / ITEMS_FILE).stat().st_size == size
+
+
+def test_an_interrupted_experiment_goes_on_without_repeating_items(tmp_path):
+    ran = []
+
+    def target(inputs):
+        ran.append(inputs["task"]["id"])
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        return ["go right"] * int(inputs["task"]["text"].split()[-1])
+
+    def attempt():
+        return run_experiment(target, TASKS, environment=Corridor(), out=tmp_path, progress=False)
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt()
+    with (tmp_path / ITEMS_FILE).open("a") as items:
+        items.write('{"item": "to-3", "repet')  # what a kill in the middle of a write leaves
+    results = attempt()
+    assert ran == ["to-1", "to-2", "to-3", "to-3", "to-4", "to-5"]
+    assert results.row().success == 1.0
+    assert len((tmp_path / ITEMS_FILE).read_text().splitlines()) == 5
+
+
+def test_failed_items_are_run_again_where_that_is_asked_for(tmp_path):
+    broken = [True]
+
+    def target(inputs):
+        if broken and inputs["task"]["id"] == "to-1":
+            raise ConnectionError("rate limit")
+        return ["go right"]
+
+    def attempt(**options):
+        return run_experiment(target, TASKS[:2], environment=Corridor(), out=tmp_path, progress=False, **options)
+
+    assert attempt().row().errors == 1
+    broken.clear()
+    assert attempt().row().errors == 1
+    assert attempt(retry_errors=True).row().errors == 0
+    assert ExperimentResults.load(tmp_path).row().errors == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "seed is 0, not 1"),
+        ({"budget": Budget(completions=9)}, "budget is"),
+        ({"data": TASKS[:2]}, "items is"),
+        ({"depth": 2}, "settings is"),
+    ],
+)
+def test_a_folder_of_another_experiment_is_refused(tmp_path, change, message):
+    slinvit(out=tmp_path)
+    with pytest.raises(InvalidSettingError, match=f"holds another experiment: {message}"):
+        slinvit(out=tmp_path, **change)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InvalidSettingError, match="is not empty and holds no experiment"):
+        slinvit(out=tmp_path)
+    with pytest.raises(InvalidSettingError, match="can't be kept"):
+        slinvit(out=tmp_path / "thesis.tex")
+
+
+KILLED = """
+import sys
+from worlds import Corridor, walker_model, closeness
+from test_experiments import slinvit
+slinvit(out=sys.argv[1], repetitions=3, model=walker_model(latency=0.01), concurrency=int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("concurrency", "finished"), [(1, 2), (3, 7)])
+def test_a_killed_run_gives_the_same_table_once_it_is_resumed(tmp_path, concurrency, finished):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
+    child = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "run", str(concurrency)], env=environment)
+    items = tmp_path / "run" / ITEMS_FILE
+    while child.poll() is None and (not items.exists() or items.read_bytes().count(b"\n") < finished):
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    interrupted = ExperimentResults.load(tmp_path / "run")
+    assert finished <= len(interrupted.records) < 15
+    resumed = slinvit(out=tmp_path / "run", repetitions=3)
+    assert table(resumed) == table(slinvit(repetitions=3))
+    assert len(items.read_text().splitlines()) == 15
+
+
+# keys
+
+
+def test_keys_are_never_in_saved_results(tmp_path, monkeypatch):
+    from langchain_openai import ChatOpenAI
+
+    monkeypatch.setenv("SOME_API_KEY", "key-in-the-environment")
+    model = ChatOpenAI(model="gpt-4o-mini", api_key="key-of-the-model")
+    texts = ["key-in-the-environment", "key-of-the-model", "sk-proj-AbCdEfGh12345678"]
+
+    def target(inputs):
+        raise PermissionError(f"wrong key: {', '.join(texts)}")
+
+    run_experiment(target, TASKS[:1], environment=Corridor(), model=model, out=tmp_path / "a", progress=False)
+
+    class Talkative(Greedy):
+        def solve(self, task, **options):
+            raise PermissionError(f"wrong key: {', '.join(texts)}")
+
+    results = run_experiment(
+        Talkative(Corridor()), TASKS[:1], environment=Corridor(), model=model, out=tmp_path / "b", progress=False
+    )
+    written = "".join(path.read_text() for path in tmp_path.glob("b/*"))
+    assert results.info.prior == "gpt-4o-mini"
+    assert "PermissionError: wrong key: [hidden], [hidden], [hidden]" in written
+    assert not any(text in written + str(results.records) for text in texts)
+
+
+# tables
+
+
+def test_a_data_frame_has_a_row_per_item_and_repetition():
+    pytest.importorskip("pandas", reason="needs pandas")
+    frame = slinvit(TASKS[:2], repetitions=2).to_pandas()
+    assert list(frame["item"]) == ["to-1", "to-1", "to-2", "to-2"]
+    assert list(frame["repetition"]) == [0, 1, 0, 1]
+    assert frame["score.success"].sum() == 4
+    assert list(frame["metadata.kind"].unique()) == ["near"]
+
+
+def test_a_row_sums_an_experiment_up():
+    results = slinvit(prior="walker")
+    row = results.row(note="!")
+    assert (row.method, row.prior, row.value, row.n, row.solved, row.note) == ("slinvit", "walker", "rules", 5, 5, "!")
+    with pytest.raises(InvalidSettingError, match="no finished items"):
+        ExperimentResults(results.info).row()
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": []}, "at least one example"),
+        ({"data": [TASKS[0], TASKS[0]]}, "two examples have the task id 'to-1'"),
+        ({"repetitions": 0}, "must be at least 1"),
+        ({"concurrency": 0}, "must be at least 1"),
+        ({"environment": None}, "pass environment="),
+        ({"shards": -1}, "shards is -1"),
+        ({"shards": 2, "upload": True}, "either sharded or uploaded"),
+        ({"depht": 2}, "depht"),
+    ],
+)
+def test_bad_input_is_one_clear_error(options, message):
+    with pytest.raises(InvalidSettingError, match=message):
+        slinvit(**options)
+
+
+def test_an_upload_needs_a_key(monkeypatch):
+    for name in ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InvalidSettingError, match="LANGSMITH_API_KEY"):
+        slinvit(upload=True)
+
+
+# nothing is sent
+
+
+def test_nothing_is_connected_to_even_with_a_key_and_tracing_switched_on(tmp_path):
+    connected = json.loads(recorded(tmp_path, "experiments"))
+    assert connected == []
+
+
+def test_the_recorder_of_connections_sees_what_tracing_sends_elsewhere(tmp_path):
+    assert "socket.connect" in {name for name, _ in json.loads(recorded(tmp_path, "bare"))}
+
+
+def recorded(tmp_path, what, *before):
+    """The connections that a program with a key, and with tracing switched on, tries."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH_", "LANGCHAIN_"))},
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+        "LANGSMITH_API_KEY": "lsv2-not-a-key",
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_ENDPOINT": "http://127.0.0.1:9",
+    }
+    command = [*before, sys.executable, str(HERE / "connections.py"), what, str(tmp_path / "connections.json")]
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    return (tmp_path / "connections.json").read_text()
+
+
+def test_the_info_file_is_plain(tmp_path):
+    slinvit(out=tmp_path)
+    info = json.loads((tmp_path / INFO_FILE).read_text())
+    assert info["settings"] == {"dataset": info["settings"]["dataset"], "value": "closeness", "depth": 1}
+    assert info["items"] == [task.id for task in TASKS]
