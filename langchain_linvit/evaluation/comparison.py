@@ -117,6 +117,7 @@ def compare(
     b: ExperimentResults | str | Path,
     *more: ExperimentResults | str | Path,
     by: str | None = None,
+    names: Sequence[str] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
@@ -128,6 +129,7 @@ def compare(
         b: Another one.
         *more: Further ones; p-values are not corrected for their number.
         by: A metadata key, such as `hardness`: differences in success within each of its groups too.
+        names: What to call them; None takes the method, and as much more as it takes to tell them apart.
         seed: Of the bootstrap.
         resamples: Of the bootstrap.
         confidence: Of the intervals.
@@ -144,7 +146,7 @@ def compare(
     if by is not None and by not in known:
         raise InvalidSettingError(f"no item has metadata {by!r}; known: {', '.join(sorted(known)) or 'none'}")
     bootstrap = _Bootstrap(seed, resamples, confidence)
-    names = labels(experiments)
+    names = labels(experiments) if names is None else names
     against = [
         _paired((names[0], experiments[0]), (names[number], other), by, bootstrap)
         for number, other in enumerate(experiments[1:], 1)

@@ -98,7 +98,7 @@ def summary_table(rows: Sequence[ExperimentRow], title: str) -> Table:
         for row in rows
         if row.sees_verdict
     ]
-    return Table(title, columns, cells, notes, warnings)
+    return Table(title, columns, cells, notes, warnings, words=3)
 
 
 def _value(row: ExperimentRow) -> str:
@@ -108,7 +108,7 @@ def _value(row: ExperimentRow) -> str:
 def _provenance(row: ExperimentRow) -> str:
     total = sum(row.provenance.values())
     shares = [f"{name} {percent(count / total)}" for name, count in row.provenance.items()]
-    return f"log pi of {total} proposals: {', '.join(shares)}" if total else "no proposals"
+    return f"log π of {total} proposals: {', '.join(shares)}"
 
 
 def success_interval(results: ExperimentResults, *, seed: int = 0) -> Interval:

@@ -25,7 +25,10 @@ METHODS: dict[str, tuple[Method, str | None]] = {
     ),
     "greedy": (Greedy(BlocksWorldEnvironment()), None),
     "best_of_n": (BestOfN(BlocksWorldEnvironment(), n=3, value=blocks_in_place), "rules"),
-    "oracle": (SlinvitMethod(BlocksWorldEnvironment(), name="oracle", value="oracle", beam=2, depth=2), "oracle"),
+    "slinvit_oracle": (
+        SlinvitMethod(BlocksWorldEnvironment(), name="slinvit_oracle", value="oracle", beam=2, depth=2),
+        "oracle",
+    ),
 }
 
 
