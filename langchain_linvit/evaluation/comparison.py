@@ -21,7 +21,16 @@ from langchain_linvit.accounting import Budget
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.evaluation.results import ExperimentResults, ItemRecord
 from langchain_linvit.evaluation.statistics import CONFIDENCE, RESAMPLES, Interval, McNemar, mcnemar, mean_interval
-from langchain_linvit.evaluation.summary import COSTS, budget_text, cost, group_of, in_order, labels, sees_verdict
+from langchain_linvit.evaluation.summary import (
+    COSTS,
+    budget_text,
+    cost,
+    further_scores,
+    group_of,
+    in_order,
+    labels,
+    sees_verdict,
+)
 from langchain_linvit.evaluation.tables import (
     Table,
     bounds,
@@ -193,7 +202,7 @@ def _paired(
         success=bootstrap.difference("success", success),
         mcnemar=mcnemar(*zip(*success, strict=True)),
         costs=_differences(pairs, COSTS, bootstrap),
-        scores=_differences(pairs, _further_scores(pairs), bootstrap),
+        scores=_differences(pairs, _shared_scores(pairs), bootstrap),
         groups=[] if by is None else _by_group(pairs, by, bootstrap),
     )
 
@@ -236,12 +245,12 @@ def _measured(record: ItemRecord, measure: str) -> float | None:
     return cost(record, measure) if measure in COSTS else record.scores.get(measure)
 
 
-def _further_scores(pairs: _Pairs) -> list[str]:
-    """Evaluators beside success and costs that both sides of a pair have, in their own order."""
-    names = dict.fromkeys(
-        name for found in pairs.values() for a, b in found for name in a.scores if name in b.scores
-    )  # fmt: skip
-    return [name for name in names if name != "success" and name not in COSTS]
+def _shared_scores(pairs: _Pairs) -> list[str]:
+    """Further evaluators that both sides of a pair have, in their own order."""
+    both = (further_scores(a).keys() & b.scores.keys() for found in pairs.values() for a, b in found)
+    shared = set().union(*both)
+    ordered = dict.fromkeys(name for found in pairs.values() for a, _ in found for name in a.scores)
+    return [name for name in ordered if name in shared]
 
 
 def _warnings(first: tuple[str, ExperimentResults], second: tuple[str, ExperimentResults]) -> list[str]:

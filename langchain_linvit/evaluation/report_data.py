@@ -13,7 +13,7 @@ from typing import Any
 
 from langchain_linvit.environments.base import shorten
 from langchain_linvit.evaluation.results import ExperimentResults, ItemRecord
-from langchain_linvit.evaluation.summary import COSTS, cost, group_of, one_line, sees_verdict
+from langchain_linvit.evaluation.summary import COSTS, cost, further_scores, group_of, one_line, sees_verdict
 from langchain_linvit.planner.result import PlanResult, PlanStep, TreeNode
 
 MAX_NODES = 600
@@ -117,14 +117,13 @@ class _Maker:
 
     def run(self, experiment: int, record: ItemRecord) -> dict[str, Any]:
         """One run, in short."""
-        scores = {one_line(name): score for name, score in record.scores.items() if name != "success"}
         run: dict[str, Any] = {
             "e": experiment,
             "r": record.repetition,
             "s": _finite(record.success) or 0.0,
             "error": plain_text(record.error) if record.error is not None else None,
             "costs": {title: _finite(cost(record, name)) for name, title in COSTS.items()},
-            "scores": {name: _finite(score) for name, score in scores.items()},
+            "scores": {one_line(name): _finite(score) for name, score in further_scores(record).items()},
         }
         return run if record.result is None else {**run, "plan": self._plan(record.result)}
 

@@ -126,11 +126,15 @@ def success_interval(results: ExperimentResults, *, seed: int = 0) -> Interval:
 
 def cost(record: ItemRecord, name: str) -> float | None:
     """What a record cost, by a name of `COSTS`; None where it is not known, as after an error."""
-    if name == "seconds":
-        return record.seconds
     if record.result is not None:
         return float(getattr(record.result.usage, name))
     return record.scores.get(name)
+
+
+def further_scores(record: ItemRecord) -> dict[str, float | None]:
+    """A record's scores that say more than its success, its costs and its prior's provenance."""
+    known = {"success", "requests", "unique_states", *COSTS}
+    return {name: score for name, score in record.scores.items() if not (name in known or name.startswith("prior."))}
 
 
 def sees_verdict(info: ExperimentInfo, records: Sequence[ItemRecord] = ()) -> bool:

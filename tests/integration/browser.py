@@ -38,7 +38,7 @@ class Page:
 
     Attributes:
         logged: Console messages, violations of the page's policy and exceptions, as text.
-        requested: Addresses that the page asked for.
+        requested: Addresses that the page asked for, by request; what its own policy stopped is not among them.
     """
 
     def __init__(self, command: int, answer: int) -> None:
@@ -47,7 +47,7 @@ class Page:
         self._session: str | None = None
         self._loaded = False
         self.logged: list[str] = []
-        self.requested: list[str] = []
+        self.requested: dict[str, str] = {}
         target = self._send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -125,7 +125,9 @@ class Page:
             case "Runtime.exceptionThrown":
                 self.logged.append(json.dumps(parameters["exceptionDetails"]))
             case "Network.requestWillBeSent":
-                self.requested.append(parameters["request"]["url"])
+                self.requested[parameters["requestId"]] = parameters["request"]["url"]
+            case "Network.loadingFailed" if parameters.get("blockedReason") == "csp":
+                self.requested.pop(parameters["requestId"], None)
 
 
 @contextmanager
