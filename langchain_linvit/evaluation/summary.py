@@ -169,15 +169,23 @@ def budget_text(budget: Budget) -> str:
 
 
 def grouping_keys(results: Sequence[ExperimentResults]) -> list[str]:
-    """Metadata keys that sort items into a few groups (task type, hardness, file system), in their own order."""
-    values: dict[str, set[str]] = defaultdict(set)
+    """Metadata keys that sort items into a few groups (task type, hardness, file system), in their own order.
+
+    Of keys that sort them alike, the first.
+    """
+    groups: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     items: set[str] = set()
     for record in (record for each in results for record in each.records):
         items.add(record.item)
         for key, value in record.metadata.items():
             if isinstance(value, str | int | bool):
-                values[key].add(str(value))
-    return [key for key, found in values.items() if 1 < len(found) <= min(MAX_GROUPS, max(len(items) - 1, 1))]
+                groups[key][str(value)].add(record.item)
+    most = min(MAX_GROUPS, len(items) - 1)
+    first: dict[frozenset[frozenset[str]], str] = {}
+    for key, found in groups.items():
+        if 1 < len(found) <= most:
+            first.setdefault(frozenset(map(frozenset, found.values())), key)
+    return list(first.values())
 
 
 def group_of(record: ItemRecord, key: str) -> str:

@@ -67,8 +67,10 @@ def test_filters_by_method_group_outcome_and_text(page):
     choose(page, "outcome", "solved")
     assert page.run(COUNT) == "No run matches these filters."
     choose(page, "method", "0")
-    choose(page, "group", '["steps","6"]')
-    solved = [record for record in experiment("slinvit").records if record.metadata["steps"] == 6 and record.success]
+    choose(page, "group", '["optimal_steps","6"]')
+    solved = [
+        record for record in experiment("slinvit").records if record.metadata["optimal_steps"] == 6 and record.success
+    ]
     assert page.run(COUNT) == f"{len(solved)} of 9 items, {len(solved)} runs"
     choose(page, "text", "ORANGE block is on top of the red")
     assert [solved[-1].item] == page.run("[...document.querySelectorAll('.item-id')].map((id) => id.textContent)")

@@ -52,7 +52,7 @@ def experiment(method: str, *, per_length: int = 3, completions: int | None = No
             ItemRecord(
                 item=task.id,
                 text=result.goal,
-                metadata={"steps": steps},
+                metadata={"optimal_steps": steps},
                 scores={"success": float(result.verdict.success)},
                 result=result,
                 seconds=result.usage.seconds,

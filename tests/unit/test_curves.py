@@ -67,7 +67,7 @@ def test_an_unknown_cost_is_an_error():
 
 
 def test_success_by_group():
-    slinvit, greedy = group_rates([experiment("slinvit"), experiment("greedy")], "steps")
+    slinvit, greedy = group_rates([experiment("slinvit"), experiment("greedy")], "optimal_steps")
     assert list(slinvit.rates) == ["2", "4", "6"]
     assert slinvit.n == {"2": 3, "4": 3, "6": 3}
     assert slinvit.rates["2"].estimate == 1
@@ -77,8 +77,10 @@ def test_success_by_group():
 def test_a_grouping_has_a_few_values_and_not_one_per_item():
     results = outcomes("a", "1" * 40)
     for number, record in enumerate(results.records):
-        record.metadata.update(number=number, kind="odd" if number % 2 else "even", split="test", tags=["x"])
-    assert grouping_keys([results]) == ["kind"]
+        odd = number % 2
+        record.metadata.update(number=number, kind="odd" if odd else "even", half=number < 20, split="test", tags=["x"])
+        record.metadata["same as kind"] = odd
+    assert grouping_keys([results]) == ["kind", "half"]
 
 
 def test_a_row_of_an_experiment():
