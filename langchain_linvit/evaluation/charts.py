@@ -49,28 +49,30 @@ def line_chart(curves: Sequence[Curve], series: Sequence[int], *, title: str, x_
         return LEFT + share(x) * (WIDTH - LEFT - RIGHT)
 
     parts = [_rate_axis(), _cost_axis(ticks, across, x_label + (" (logarithmic)" if logarithmic else ""))]
-    parts += [_line(curve, look, across) for curve, look in zip(curves, series, strict=True)]
+    for index, (curve, look) in enumerate(zip(curves, series, strict=True)):
+        parts.append(_line(curve, look, across, aside=4 * (index - (len(curves) - 1) / 2)))
     return _svg(title, parts, HEIGHT)
 
 
-def _line(curve: Curve, look: int, across: Callable[[float], float]) -> str:
+def _line(curve: Curve, look: int, across: Callable[[float], float], aside: float) -> str:
+    """A curve; `aside` keeps its whiskers beside those of other curves at the same budget."""
     corners = [(across(point.x), _up(point.y)) for point in curve.points]
     path = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
     for (_, _), (x, y) in pairwise(corners):
         path += f"L{x:.1f} {y:.1f}" if curve.by_budget else f"H{x:.1f}V{y:.1f}"
     if not curve.by_budget:
         path += f"H{WIDTH - RIGHT}"  # whoever has finished stays where it is
-    marks = [_mark(curve, point, across(point.x)) for point in curve.points] if curve.by_budget else []
+    marks = [_mark(curve, point, across(point.x), aside) for point in curve.points] if curve.by_budget else []
     told = html.escape(f"{curve.label}: {percent(curve.points[-1].y)} of {curve.n} runs")
     line = f'<path class="line" d="{path}"><title>{told}</title></path>'
     return f'<g class="s{look % SERIES}">{line}{"".join(marks)}</g>'
 
 
-def _mark(curve: Curve, point: CurvePoint, x: float) -> str:
+def _mark(curve: Curve, point: CurvePoint, x: float, aside: float) -> str:
     rate = Interval(estimate=point.y, low=point.low, high=point.high)
     told = html.escape(f"{curve.label} at {number(point.x)}: {percent(point.y)}, {bounds(rate, percent)}")
     circle = f'<circle class="mark" cx="{x:.1f}" cy="{_up(point.y):.1f}" r="4"><title>{told}</title></circle>'
-    return _whisker(x, rate) + circle
+    return _whisker(x + aside, rate) + circle
 
 
 def bar_chart(rates: Sequence[GroupRates], series: Sequence[int], *, title: str, x_label: str) -> str:

@@ -44,6 +44,8 @@ from langchain_linvit.evaluation.tables import (
 
 MAX_NAMED = 10
 """Unpaired items that a table names; the rest is counted."""
+MAX_HEAD = 16
+"""Characters of an experiment's name up to which it stands above its column."""
 _PLAIN_FIELDS = {"benchmark": "benchmark", "budget": "budget", "prior": "prior", "seed": "seed"}
 """What two experiments should share, for their difference to be the methods' own."""
 
@@ -283,7 +285,9 @@ def _name(key: tuple[str, int]) -> str:
 
 def comparison_tables(pair: PairedComparison, comparison: Comparison) -> list[Table]:
     """What one comparison says: measure by measure, and success group by group where it has groups."""
-    columns = ["measure", "items", pair.first, pair.second, "difference", f"{100 * comparison.confidence:g}% interval"]
+    short = max(len(pair.first), len(pair.second)) <= MAX_HEAD
+    heads = [pair.first, pair.second] if short else ["first", "second"]
+    columns = ["measure", "items", *heads, "difference", f"{100 * comparison.confidence:g}% interval"]
     rows = [_share_row("success (points)", pair.success)]
     rows += [_number_row(COSTS[each.measure], each) for each in pair.costs]
     rows += [_number_row(each.measure, each) for each in pair.scores]

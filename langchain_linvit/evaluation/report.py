@@ -230,7 +230,8 @@ def _plots(section: _Section) -> Iterator[str]:
             looks = list(range(len(curves)))
             caption = f"Success against {COSTS[against]}"
             chart = line_chart(curves, looks, title=caption, x_label=f"{COSTS[against]} per run")
-            yield _figure(caption, chart + legend([curve.label for curve in curves], looks), _curve_note(curves))
+            note = _curve_note(curves, several=len(curves) < len(section.results))
+            yield _figure(caption, chart + legend([curve.label for curve in curves], looks), note)
     for key in grouping_keys(section.results)[:MAX_GROUP_KEYS]:
         widest_ones = _widest(section)
         rates = group_rates([each for each, _ in widest_ones], key)
@@ -248,12 +249,13 @@ def _widest(section: _Section) -> list[tuple[ExperimentResults, int]]:
     return [(widest(found), look) for look, found in enumerate(members.values())]
 
 
-def _curve_note(curves: Sequence[Curve]) -> str:
+def _curve_note(curves: Sequence[Curve], *, several: bool) -> str:
     notes = []
     if any(curve.by_budget for curve in curves):
         notes.append("Points: an experiment at that budget, with its 95% interval.")
     if any(not curve.by_budget for curve in curves):
-        notes.append("Steps: the share of runs that were solved for at most so much.")
+        which = " of the experiment with the largest budget" if several else ""
+        notes.append(f"Steps: the share of runs{which} that were solved for at most so much.")
     unplaced = sum(curve.unplaced for curve in curves)
     if unplaced:
         notes.append(f"{unplaced} solved runs of unknown cost are left out.")
@@ -261,13 +263,12 @@ def _curve_note(curves: Sequence[Curve]) -> str:
 
 
 def _differences(section: _Section) -> Iterator[str]:
-    for comparison in section.comparisons:
-        pairs = comparison.against
-        caption = f"Success of {pairs[0].first} minus the others'"
+    pairs = [pair for comparison in section.comparisons for pair in comparison.against]
+    if pairs:
+        caption = "Success: the first minus the others"
         looks = [section.look(pair.second) for pair in pairs]
-        yield _figure(
-            caption, difference_chart(pairs, looks, title=caption), "Right of zero, the first method is ahead."
-        )
+        note = f"Right of zero, {pairs[0].first if len(section.comparisons) == 1 else 'the first'} is ahead."
+        yield _figure(caption, difference_chart(pairs, looks, title=caption), note)
 
 
 def _figure(caption: str, chart: str, note: str) -> str:

@@ -17,6 +17,8 @@
   const round = (value) => value.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "−");
   const count = (value) => (value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
   const outcomeOf = (run) => (run.error !== null ? "error" : run.s >= 1 ? "solved" : "unsolved");
+  const STATUSES = "chosen: carried out. kept: searched further. pruned: not kept. linked: an equal state is searched "
+    + "elsewhere. dead: could not be carried out. open: not searched further.";
   const ICONS = { solved: "✓", unsolved: "✗", error: "!" };
   const WORDS = { solved: "solved", unsolved: "not solved", error: "run failed" };
 
@@ -174,7 +176,7 @@
     const tools = make("div", "tree-tools", button("Expand all", every(true)), button("Collapse all", every(false)),
       make("label", "", kept, "only what was kept or carried out"));
     holder.append(...views);
-    const parts = [make("h4", "", "Search tree"), tools, holder];
+    const parts = [make("h4", "", "Search tree"), tools, make("p", "note", STATUSES), holder];
     if (plan.more_nodes) parts.push(make("p", "note", `${plan.more_nodes} of ${plan.more_nodes + nodes.length} nodes are left out of this page: pruned and late ones first.`));
     return parts;
   }
