@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +22,9 @@ from langchain_linvit.errors import InvalidSettingError, LinvitError
 from langchain_linvit.models.sampling import named_model
 from langchain_linvit.planner.graph import Planner, create_slinvit_planner
 from langchain_linvit.planner.result import PlanResult
+
+if TYPE_CHECKING:
+    from langchain_linvit.evaluation.comparison import Comparison
 
 app = typer.Typer(
     help="Plan with a chat model as a policy prior (LINVIT and SLINVIT).",
@@ -142,6 +145,46 @@ def demo(seed: Annotated[int, typer.Option(help="Seed of the problems.")] = 0) -
         console.print(result_view(_watch(planner, task, console), tree=steps == DEMO_STEPS[0]))
 
 
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of results; the first is compared with each other.")],
+    by: Annotated[str | None, typer.Option(help="Also by group: a metadata key, e.g. hardness.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the comparison to this file.")] = None,
+) -> None:
+    """Compare experiments item by item: differences with intervals, McNemar's test, costs."""
+    from langchain_linvit.evaluation.comparison import compare as compared
+
+    if len(folders) < 2:
+        raise InvalidSettingError("a comparison takes two folders of results or more: linvit compare A B")
+    comparison = compared(folders[0], folders[1], *folders[2:], by=by, seed=seed)
+    Console().print(comparison)
+    if json_file is not None:
+        _write_json(json_file, comparison)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of results, the one of interest first.")],
+    out: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown to this file.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the report.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Report experiments: tables, comparisons, charts, and every run with its search tree to open and follow."""
+    from langchain_linvit.evaluation.report import TITLE, write_markdown, write_report
+    from langchain_linvit.evaluation.results import ExperimentResults
+
+    if out is None and markdown is None:
+        raise InvalidSettingError("name a file to write: --out report.html, --markdown report.md, or both")
+    results = [ExperimentResults.load(folder) for folder in folders]
+    if out is not None:
+        write_report(results, out, title=title or TITLE, seed=seed)
+    if markdown is not None:
+        write_markdown(results, markdown, title=title or TITLE, seed=seed)
+    Console().print(Text(f"written: {', '.join(str(path) for path in (out, markdown) if path is not None)}"))
+
+
 def _planner(
     chosen_application: Application, choice: TaskChoice, model: str | None, preset: str | None, budget: Budget,
     seed: int, named: dict[str, Any],
@@ -176,7 +219,7 @@ def _watch(planner: Planner, task: Task, console: Console) -> PlanResult:
     return result
 
 
-def _write_json(path: Path, result: PlanResult) -> None:
+def _write_json(path: Path, result: PlanResult | Comparison) -> None:
     try:
         path.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:

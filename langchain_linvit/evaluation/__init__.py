@@ -3,6 +3,7 @@
 from langchain_linvit.evaluation.baselines import BeamSearch, BestOfN, BreadthFirst, Greedy
 from langchain_linvit.evaluation.budgets import budget_of, equal_budgets
 from langchain_linvit.evaluation.comparison import Comparison, compare
+from langchain_linvit.evaluation.curves import success_curves
 from langchain_linvit.evaluation.datasets import load_dataset, to_examples, to_task
 from langchain_linvit.evaluation.evaluators import METRICS, BenchmarkEvaluator
 from langchain_linvit.evaluation.experiment import arun_experiment, run_experiment
@@ -12,6 +13,7 @@ from langchain_linvit.evaluation.plan_and_solve import PlanAndSolve
 from langchain_linvit.evaluation.rap import RAP
 from langchain_linvit.evaluation.react import ReAct
 from langchain_linvit.evaluation.reflexion import Reflexion
+from langchain_linvit.evaluation.report import write_markdown, write_report
 from langchain_linvit.evaluation.results import ExperimentInfo, ExperimentResults, ItemRecord
 from langchain_linvit.evaluation.rows import Row, judged, summary_row
 from langchain_linvit.evaluation.targets import METHODS, as_method
@@ -51,7 +53,10 @@ __all__ = [
     "judged",
     "load_dataset",
     "run_experiment",
+    "success_curves",
     "summary_row",
     "to_examples",
     "to_task",
+    "write_markdown",
+    "write_report",
 ]

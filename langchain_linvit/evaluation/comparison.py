@@ -21,7 +21,16 @@ from langchain_linvit.accounting import Budget
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.evaluation.results import ExperimentResults, ItemRecord
 from langchain_linvit.evaluation.statistics import CONFIDENCE, RESAMPLES, Interval, McNemar, mcnemar, mean_interval
-from langchain_linvit.evaluation.summary import COSTS, budget_text, cost, group_of, in_order, labels, sees_verdict
+from langchain_linvit.evaluation.summary import (
+    COSTS,
+    budget_text,
+    cost,
+    further_scores,
+    group_of,
+    in_order,
+    labels,
+    sees_verdict,
+)
 from langchain_linvit.evaluation.tables import (
     Table,
     bounds,
@@ -35,6 +44,8 @@ from langchain_linvit.evaluation.tables import (
 
 MAX_NAMED = 10
 """Unpaired items that a table names; the rest is counted."""
+MAX_HEAD = 16
+"""Characters of an experiment's name up to which it stands above its column."""
 _PLAIN_FIELDS = {"benchmark": "benchmark", "budget": "budget", "prior": "prior", "seed": "seed"}
 """What two experiments should share, for their difference to be the methods' own."""
 
@@ -117,6 +128,7 @@ def compare(
     b: ExperimentResults | str | Path,
     *more: ExperimentResults | str | Path,
     by: str | None = None,
+    names: Sequence[str] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
@@ -128,6 +140,7 @@ def compare(
         b: Another one.
         *more: Further ones; p-values are not corrected for their number.
         by: A metadata key, such as `hardness`: differences in success within each of its groups too.
+        names: What to call them; None takes the method, and as much more as it takes to tell them apart.
         seed: Of the bootstrap.
         resamples: Of the bootstrap.
         confidence: Of the intervals.
@@ -144,7 +157,7 @@ def compare(
     if by is not None and by not in known:
         raise InvalidSettingError(f"no item has metadata {by!r}; known: {', '.join(sorted(known)) or 'none'}")
     bootstrap = _Bootstrap(seed, resamples, confidence)
-    names = labels(experiments)
+    names = labels(experiments) if names is None else names
     against = [
         _paired((names[0], experiments[0]), (names[number], other), by, bootstrap)
         for number, other in enumerate(experiments[1:], 1)
@@ -191,7 +204,7 @@ def _paired(
         success=bootstrap.difference("success", success),
         mcnemar=mcnemar(*zip(*success, strict=True)),
         costs=_differences(pairs, COSTS, bootstrap),
-        scores=_differences(pairs, _further_scores(pairs), bootstrap),
+        scores=_differences(pairs, _shared_scores(pairs), bootstrap),
         groups=[] if by is None else _by_group(pairs, by, bootstrap),
     )
 
@@ -234,12 +247,12 @@ def _measured(record: ItemRecord, measure: str) -> float | None:
     return cost(record, measure) if measure in COSTS else record.scores.get(measure)
 
 
-def _further_scores(pairs: _Pairs) -> list[str]:
-    """Evaluators beside success and costs that both sides of a pair have, in their own order."""
-    names = dict.fromkeys(
-        name for found in pairs.values() for a, b in found for name in a.scores if name in b.scores
-    )  # fmt: skip
-    return [name for name in names if name != "success" and name not in COSTS]
+def _shared_scores(pairs: _Pairs) -> list[str]:
+    """Further evaluators that both sides of a pair have, in their own order."""
+    both = (further_scores(a).keys() & b.scores.keys() for found in pairs.values() for a, b in found)
+    shared = set().union(*both)
+    ordered = dict.fromkeys(name for found in pairs.values() for a, _ in found for name in a.scores)
+    return [name for name in ordered if name in shared]
 
 
 def _warnings(first: tuple[str, ExperimentResults], second: tuple[str, ExperimentResults]) -> list[str]:
@@ -272,7 +285,9 @@ def _name(key: tuple[str, int]) -> str:
 
 def comparison_tables(pair: PairedComparison, comparison: Comparison) -> list[Table]:
     """What one comparison says: measure by measure, and success group by group where it has groups."""
-    columns = ["measure", "items", pair.first, pair.second, "difference", f"{100 * comparison.confidence:g}% interval"]
+    short = max(len(pair.first), len(pair.second)) <= MAX_HEAD
+    heads = [pair.first, pair.second] if short else ["first", "second"]
+    columns = ["measure", "items", *heads, "difference", f"{100 * comparison.confidence:g}% interval"]
     rows = [_share_row("success (points)", pair.success)]
     rows += [_number_row(COSTS[each.measure], each) for each in pair.costs]
     rows += [_number_row(each.measure, each) for each in pair.scores]

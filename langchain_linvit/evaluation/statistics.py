@@ -1,4 +1,4 @@
-"""Intervals and tests for success and costs; SciPy does the mathematics."""
+"""Intervals and tests for success and costs; SciPy does the mathematics (imported where used: it takes a while)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 4_999
@@ -23,11 +22,6 @@ class Interval(BaseModel):
     estimate: float
     low: float | None = None
     high: float | None = None
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def mean_interval(
@@ -48,6 +42,8 @@ def mean_interval(
     mean = math.fsum(sample) / len(sample)
     if np.all(sample == sample[0]):
         return Interval(estimate=mean)
+    from scipy import stats
+
     found = stats.bootstrap(
         (sample,),
         np.mean,
@@ -63,6 +59,8 @@ def mean_interval(
 
 def share_interval(solved: int, n: int, *, confidence: float = CONFIDENCE) -> Interval:
     """The share of `n` independent items that were solved, with Wilson's interval: sound at 0 and n too."""
+    from scipy import stats
+
     found = stats.binomtest(solved, n).proportion_ci(confidence_level=confidence, method="wilson")
     return Interval(estimate=solved / n, low=float(found.low), high=float(found.high))
 
@@ -95,6 +93,8 @@ def mcnemar(first: Sequence[float], second: Sequence[float]) -> McNemar:
         first: The share of repetitions that the first method solved, 0 to 1, item by item.
         second: The same of the second method, for the same items.
     """
+    from scipy import stats
+
     pairs = list(zip(first, second, strict=True))
     only_first, only_second = sum(a > b for a, b in pairs), sum(b > a for a, b in pairs)
     neither = sum(a == b == 0 for a, b in pairs)

@@ -98,7 +98,7 @@ def summary_table(rows: Sequence[ExperimentRow], title: str) -> Table:
         for row in rows
         if row.sees_verdict
     ]
-    return Table(title, columns, cells, notes, warnings)
+    return Table(title, columns, cells, notes, warnings, words=3)
 
 
 def _value(row: ExperimentRow) -> str:
@@ -108,7 +108,7 @@ def _value(row: ExperimentRow) -> str:
 def _provenance(row: ExperimentRow) -> str:
     total = sum(row.provenance.values())
     shares = [f"{name} {percent(count / total)}" for name, count in row.provenance.items()]
-    return f"log pi of {total} proposals: {', '.join(shares)}" if total else "no proposals"
+    return f"log π of {total} proposals: {', '.join(shares)}"
 
 
 def success_interval(results: ExperimentResults, *, seed: int = 0) -> Interval:
@@ -126,11 +126,15 @@ def success_interval(results: ExperimentResults, *, seed: int = 0) -> Interval:
 
 def cost(record: ItemRecord, name: str) -> float | None:
     """What a record cost, by a name of `COSTS`; None where it is not known, as after an error."""
-    if name == "seconds":
-        return record.seconds
     if record.result is not None:
         return float(getattr(record.result.usage, name))
     return record.scores.get(name)
+
+
+def further_scores(record: ItemRecord) -> dict[str, float | None]:
+    """A record's scores that say more than its success, its costs and its prior's provenance."""
+    known = {"success", "requests", "unique_states", *COSTS}
+    return {name: score for name, score in record.scores.items() if not (name in known or name.startswith("prior."))}
 
 
 def sees_verdict(info: ExperimentInfo, records: Sequence[ItemRecord] = ()) -> bool:
@@ -165,15 +169,23 @@ def budget_text(budget: Budget) -> str:
 
 
 def grouping_keys(results: Sequence[ExperimentResults]) -> list[str]:
-    """Metadata keys that sort items into a few groups (task type, hardness, file system), in their own order."""
-    values: dict[str, set[str]] = defaultdict(set)
+    """Metadata keys that sort items into a few groups (task type, hardness, file system), in their own order.
+
+    Of keys that sort them alike, the first.
+    """
+    groups: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     items: set[str] = set()
     for record in (record for each in results for record in each.records):
         items.add(record.item)
         for key, value in record.metadata.items():
             if isinstance(value, str | int | bool):
-                values[key].add(str(value))
-    return [key for key, found in values.items() if 1 < len(found) <= min(MAX_GROUPS, max(len(items) - 1, 1))]
+                groups[key][str(value)].add(record.item)
+    most = min(MAX_GROUPS, len(items) - 1)
+    first: dict[frozenset[frozenset[str]], str] = {}
+    for key, found in groups.items():
+        if 1 < len(found) <= most:
+            first.setdefault(frozenset(map(frozenset, found.values())), key)
+    return list(first.values())
 
 
 def group_of(record: ItemRecord, key: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
@@ -22,7 +22,7 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]|~#!])")
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the first column names its rows, the others hold numbers.
+    """A table: the first column names its rows.
 
     Attributes:
         title: One line above it.
@@ -30,20 +30,22 @@ class Table:
         rows: Cells, as many as columns.
         notes: Lines below it.
         warnings: Lines below it that a reader must not miss.
+        words: How many columns, from the left, hold words; the others hold numbers and stand to the right.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
-    warnings: Sequence[str] = field(default_factory=list)
+    warnings: Sequence[str] = ()
+    words: int = 1
 
 
 def rich_table(table: Table) -> RenderableType:
     """For a terminal."""
     view = RichTable(title=Text(printable(table.title), style="bold"), title_justify="left")
     for number, column in enumerate(table.columns):
-        view.add_column(Text(printable(column)), justify="right" if number else "left")
+        view.add_column(Text(printable(column)), justify="right" if number >= table.words else "left")
     for row in table.rows:
         view.add_row(*(Text(printable(cell)) for cell in row))
     notes = [Text(printable(note), style="dim") for note in table.notes]
@@ -55,7 +57,7 @@ def markdown_table(table: Table) -> str:
     """For a README."""
     lines = [f"**{markdown_text(table.title)}**", ""]
     lines.append("| " + " | ".join(map(markdown_text, table.columns)) + " |")
-    lines.append("| --- |" + " ---: |" * (len(table.columns) - 1))
+    lines.append("|" + " --- |" * table.words + " ---: |" * (len(table.columns) - table.words))
     lines += ["| " + " | ".join(map(markdown_text, row)) + " |" for row in table.rows]
     below = [*table.notes, *(f"Warning: {warning}" for warning in table.warnings)]
     lines += ["", *(f"- {markdown_text(line)}" for line in below)] if below else []
@@ -69,10 +71,13 @@ def markdown_text(text: str) -> str:
 
 def html_table(table: Table) -> str:
     """For a page; its looks are the page's own."""
-    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
+    looks = [' class="words"' if number < table.words else "" for number in range(len(table.columns))]
+    head = "".join(
+        f'<th scope="col"{look}>{html.escape(column)}</th>' for column, look in zip(table.columns, looks, strict=True)
+    )
     body = "\n".join(
-        f'<tr><th scope="row">{html.escape(row[0])}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+        f'<tr><th scope="row" class="words">{html.escape(row[0])}</th>'
+        + "".join(f"<td{look}>{html.escape(cell)}</td>" for cell, look in zip(row[1:], looks[1:], strict=True))
         + "</tr>"
         for row in table.rows
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_linvit.accounting import Budget
+from langchain_linvit.environments.base import Outcome
 from langchain_linvit.environments.blocksworld import BlocksWorldEnvironment, blocks_in_place, generate_problems
 from langchain_linvit.evaluation import BestOfN, Greedy, Method, SlinvitMethod, judged
 from langchain_linvit.evaluation.results import (
@@ -25,7 +26,10 @@ METHODS: dict[str, tuple[Method, str | None]] = {
     ),
     "greedy": (Greedy(BlocksWorldEnvironment()), None),
     "best_of_n": (BestOfN(BlocksWorldEnvironment(), n=3, value=blocks_in_place), "rules"),
-    "oracle": (SlinvitMethod(BlocksWorldEnvironment(), name="oracle", value="oracle", beam=2, depth=2), "oracle"),
+    "slinvit_oracle": (
+        SlinvitMethod(BlocksWorldEnvironment(), name="slinvit_oracle", value="oracle", beam=2, depth=2),
+        "oracle",
+    ),
 }
 
 
@@ -48,7 +52,7 @@ def experiment(method: str, *, per_length: int = 3, completions: int | None = No
             ItemRecord(
                 item=task.id,
                 text=result.goal,
-                metadata={"steps": steps},
+                metadata={"optimal_steps": steps},
                 scores={"success": float(result.verdict.success)},
                 result=result,
                 seconds=result.usage.seconds,
@@ -80,3 +84,30 @@ def written(results: ExperimentResults, folder: Path) -> Path:
     (folder / INFO_FILE).write_text(results.info.model_dump_json())
     (folder / ITEMS_FILE).write_text("".join(record.model_dump_json() + "\n" for record in results.records))
     return folder
+
+
+def hostile(name: str) -> ExperimentResults:
+    """An experiment in which every text attacks whatever shows it."""
+    evil = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">|`$(x)`\u2028"
+    base = experiment("slinvit").records[-1]
+    assert base.result is not None
+    steps = [step.model_copy(update={"action": evil, "observation": evil, "error": evil, "subgoal": f"{evil}.",
+                                     "provenance": evil}) for step in base.result.trajectory]  # fmt: skip
+    tree = [
+        node.model_copy(update={"text": evil, "observation": evil, "error": evil, "provenance": evil})
+        for node in base.result.tree
+    ]
+    plan = base.result.model_copy(
+        update={"goal": evil, "reason": evil, "notes": [evil], "value": evil, "prior": {evil: 3},
+                "trajectory": steps, "tree": tree, "verdict": Outcome(success=True, score=1, info={evil: evil})}
+    )  # fmt: skip
+    items = [f"{evil}{number}" for number in range(4)]
+    records = [
+        ItemRecord(item=item, text=evil, metadata={evil: f"{evil}{number % 2}"}, scores={"success": 1.0, evil: 1.0},
+                   result=plan if number else None, error=None if number else evil)
+        for number, item in enumerate(items)
+    ]  # fmt: skip
+    info = ExperimentInfo(
+        name=name, benchmark=evil, method=f"{name} {evil}", prior=evil, value=evil, items=items, repetitions=1
+    )
+    return ExperimentResults(info, records)

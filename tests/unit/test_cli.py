@@ -1,9 +1,11 @@
 """The command line, run as a user runs it: what it prints, and how it fails."""
 
 import json
+import shlex
 import sys
 
 import pytest
+from experiments import experiment, written
 
 from langchain_linvit import cli
 from langchain_linvit.environments.blocksworld import generate_problems
@@ -77,6 +79,34 @@ def test_presets_take_the_hand_written_rules(linvit):
     assert "│ rules" in out
 
 
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Folders `results/slinvit` and `results/greedy` below the current one."""
+    monkeypatch.chdir(tmp_path)
+    for method in ("slinvit", "greedy"):
+        written(experiment(method), tmp_path / "results" / method)
+
+
+def test_compares_folders_of_results(linvit, results, tmp_path):
+    status, out, _ = linvit(
+        *shlex.split("compare results/slinvit results/greedy --by optimal_steps --json difference.json")
+    )
+    assert status == 0
+    assert "success of slinvit against greedy, by optimal_steps" in out
+    (pair,) = json.loads((tmp_path / "difference.json").read_text())["against"]
+    assert pair["mcnemar"]["only_first"] == 8
+
+
+def test_reports_folders_of_results(linvit, results, tmp_path):
+    status, out, _ = linvit(
+        *shlex.split("report results/slinvit results/greedy --out report.html --markdown report.md")
+    )
+    assert status == 0
+    assert "report.html" in out
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "slinvit against greedy" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -92,6 +122,10 @@ def test_presets_take_the_hand_written_rules(linvit):
         (["solve", "blocksworld", "--task", "99"], "no task '99'"),
         (["solve", "blocksworld", "--max-tokens", "-1"], "--max-tokens must be at least 0"),
         (["solve", "blocksworld", "--json", "/nowhere/at/all.json"], "can't be written"),
+        (["compare", "somewhere"], "two folders of results or more"),
+        (["compare", "somewhere", "nowhere"], "no experiment in somewhere"),
+        (["report", "somewhere"], "--out report.html"),
+        (["report", "somewhere", "--out", "report.html"], "no experiment in somewhere"),
     ],
 )
 def test_bad_input_is_one_line_and_a_status(linvit, tmp_path, monkeypatch, arguments, message):

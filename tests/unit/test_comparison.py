@@ -20,7 +20,7 @@ def only(comparison):
 
 @pytest.fixture(scope="module")
 def searched_against_greedy():
-    return compare(experiment("slinvit"), experiment("greedy"), by="steps", resamples=999)
+    return compare(experiment("slinvit"), experiment("greedy"), by="optimal_steps", resamples=999)
 
 
 def test_mcnemar_on_a_published_table():
@@ -113,6 +113,16 @@ def test_a_failed_run_is_unsolved_and_its_cost_unknown():
     assert any("1 runs failed" in warning for warning in pair.warnings)
 
 
+def test_evaluators_that_both_have_are_compared():
+    a, b = outcomes("a", "10"), outcomes("b", "10")
+    for share, each in ((0.75, a), (0.25, b)):
+        for record in each.records:
+            record.scores.update({"goal_share": share, "prior.exact": 1.0, "requests": 2.0})
+    b.records[0].scores["only b"] = 1.0
+    (found,) = only(compare(a, b, resamples=99)).scores
+    assert (found.measure, found.difference.estimate) == ("goal_share", 0.5)
+
+
 def test_groups_are_in_order_and_add_up(searched_against_greedy):
     groups = only(searched_against_greedy).groups
     assert [each.group for each in groups] == ["2", "4", "6"]
@@ -120,7 +130,7 @@ def test_groups_are_in_order_and_add_up(searched_against_greedy):
 
 
 def test_a_group_that_nobody_knows_is_an_error():
-    with pytest.raises(InvalidSettingError, match="known: steps"):
+    with pytest.raises(InvalidSettingError, match="known: optimal_steps"):
         compare(experiment("slinvit"), experiment("greedy"), by="colour")
 
 

@@ -29,6 +29,14 @@ RUN_BY = {
         '["--limit", "2", "--priors", "novice-0"',
     ),
     "python -m evals.theory --quick": (".ci/run", "python -m evals.theory --quick"),
+    "linvit compare results/slinvit results/greedy --by optimal_steps": (
+        "tests/unit/test_cli.py",
+        '"compare results/slinvit results/greedy --by optimal_steps',
+    ),
+    "linvit report results/slinvit results/greedy --out report.html --markdown report.md": (
+        "tests/unit/test_cli.py",
+        '"report results/slinvit results/greedy --out report.html --markdown report.md"',
+    ),
 }
 """Where each shell command of the README is run."""
 
@@ -37,7 +45,8 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_python_snippets_run_in_order():
+def test_python_snippets_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     namespace = {}
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -48,6 +57,8 @@ def test_python_snippets_run_in_order():
     assert "solved ['go right', 'go right', 'go right']" in text
     assert "(('go right', 'you are in cell 1'), ('go right', 'you are in cell 2')) True" in text
     assert "'event': 'acted'" in text
+    assert "slinvit against greedy" in text
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_the_first_environment_takes_under_thirty_lines():
