@@ -19,6 +19,12 @@ TOLERANCE = 0.011
 """Rewards are rounded to two digits in their parts; those that differ by no more are the same."""
 TRIES = 3
 """How often a gold is run before it counts as scoring below 1."""
+TOLD = {
+    "try again (log)": "submits after every action, and stops at a gold reward of 1",
+    "Plan & Solve (log)": "submits after every action; its best reward counts",
+    "SLINVIT, oracle": "the search sees the gold reward",
+}
+"""Which rows of a table were told the gold reward, or judged by the best of many submissions, and how."""
 CANDIDATES = 10
 """Proposals per task: what InterCode's scripts grant in turns."""
 
@@ -158,13 +164,13 @@ def log_row(
 ) -> dict[str, Any]:  # fmt: skip
     """What logs themselves report of the given tasks: one counts if any submission got 1 (InterCode's rule).
 
-    The scripts submit after every action, see the gold reward, and stop at 1: that is an oracle, which the row says.
+    A script that submits after every action is told the gold reward, or judged by its best one: see `TOLD`.
     """
     episodes = [(task, episode) for path in logs for episode in read_log(path) if (task := task_of(path, episode))]
     successes = [max(episode["rewards"] or [0]) == 1 for _, episode in episodes]
     calls = sum(len(episode["actions"]) for _, episode in episodes) / max(len(episodes), 1)
     row = {"method": name, "prior": "gpt-3.5 (log)", "value": None, "n": len(episodes), "solved": sum(successes)}
-    row |= {"success": sum(successes) / max(len(episodes), 1), "llm_calls": calls, "note": "stops at the gold reward"}
+    row |= {"success": sum(successes) / max(len(episodes), 1), "llm_calls": calls, "note": TOLD.get(name, "")}
     return {**row, **by_group([task for task, _ in episodes], successes, group)}
 
 

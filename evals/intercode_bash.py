@@ -3,9 +3,9 @@
 python -m evals.intercode_bash
 python -m evals.intercode_bash --intercode-dir ~/intercode --recorded bash_*.json.xz --json results.json
 
-The recorded scripts saw the gold reward after every action and stopped at 1. So a right action is the last one of its
-log, and what a log repeats is more often wrong: the shares that the recorded model takes from the logs carry some of
-the gold with them. Rows of a recorded model compare decisions on equal terms; they are no estimate of the model.
+The script "try again" was told the gold reward after every action and stopped at 1. So a right action is the last one
+of its log, and what it repeats is more often wrong: the shares that the recorded model takes from the logs carry some
+of the gold with them. Rows of a recorded model compare decisions on equal terms; they are no estimate of the model.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 python -m evals.intercode_sql
 python -m evals.intercode_sql --tasks ic_spider_dev.json --recorded sql_*.json.xz --mysql local --json results.json
 
-The recorded scripts saw the gold reward and stopped at 1, so that the shares of the recorded actions carry some of
-the gold with them; see `evals.intercode_bash`.
+The script "try again" was told the gold reward, so that the shares of the recorded actions carry some of the gold
+with them; see `evals.intercode_bash`.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_golds_logs_decisions_and_replays(clone, log, tmp_path, capsys):
         assert gold["golds_below_1"] == gold["golds_at_1_later"] == gold["wrong_answers_at_1"] == []
     by_method = {(row["method"], row.get("value")): row for row in rows}
     from_log = by_method["ReAct (log)", None]
-    assert (from_log["solved"], from_log["success_1"], from_log["note"]) == (1, 0.5, "stops at the gold reward")
+    assert (from_log["solved"], from_log["success_1"], from_log["note"]) == (1, 0.5, "")
     oracle = by_method["slinvit", "oracle"]
     assert (oracle["solved"], oracle["llm_calls"], oracle["errors"]) == (1, 10, 0)
     assert by_method["slinvit", "agreement"]["n"] == 2
