@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import pytest
 from langchain.agents import create_agent
@@ -103,6 +104,20 @@ def test_after_a_rejected_call_the_next_one_stands():
     assert toolkit.history == ()
     agent.invoke(Command(resume={"decisions": [{"type": "reject"}, {"type": "approve"}]}), config)
     assert [action for action, _ in toolkit.history] == ["go right"]
+
+
+def test_a_call_that_failed_can_be_tried_again(corridor):
+    turn = calls(("act", {"action": "fly"}), ("act", {"action": "wait"}))
+    state = {"messages": [turn, ToolMessage("Error: no", tool_call_id="c0", status="error")]}
+    again = corridor.get_tools()[0].invoke(
+        {
+            "type": "tool_call",
+            "name": "act",
+            "id": "c0",
+            "args": {"action": "go right", "runtime": SimpleNamespace(state=state, tool_call_id="c0")},
+        }
+    )
+    assert again.status == "success"
 
 
 def test_a_tool_without_arguments_knows_its_message_too():
