@@ -161,9 +161,9 @@ class PromptTemplates:
     imagine_answer: ChatPromptTemplate = field(
         default_factory=lambda: _template(
             "imagine answer",
-            "Predict what this tool call returns. Reply with JSON only, by this schema, where `succeeds` is the "
-            "probability that the call ends without an error:\n{schema}",
-            "<tool>\n{tool}\n</tool>\n\n<call>\n{call}\n</call>\n\n",
+            "Predict what this tool call returns. Reply with JSON only, by the schema shown, where `succeeds` is the "
+            "probability that the call ends without an error.",
+            "<tool>\n{tool}\n</tool>\n\n<call>\n{call}\n</call>\n\n<schema>\n{schema}\n</schema>\n\n",
         )
     )
     """Also receives `tool` (its name and description), `call`, and `schema` (JSON schema of the reply)."""
