@@ -85,14 +85,16 @@ class Episodes:
             if tool is None:
                 raise EnvironmentStateError(toolkit.action_of(call).error or "no such tool")
             before = await AsyncIO().run(toolkit.environment, toolkit.fork) if self.limits.undos else None
-            message: ToolMessage = await tool.ainvoke({"type": "tool_call", "id": "call", **call})
-            if before is not None and message.status == "error":
-                before.close()
-            elif before is not None:
-                if len(episode.before) == self.limits.undos:
-                    episode.before.popleft().close()
-                episode.before.append(before)
-            return message
+            failed = False
+            try:
+                message: ToolMessage = await tool.ainvoke({"type": "tool_call", "id": "call", **call})
+                failed = message.status == "error"
+                return message
+            finally:  # a call that was cancelled may have been carried out all the same
+                if before is not None and failed:
+                    before.close()
+                elif before is not None:
+                    self._keep(episode, before)
 
     async def describe(self, handle: str = MAIN) -> str:
         """The rules, the goal and the current state of an episode."""
@@ -139,15 +141,15 @@ class Episodes:
             EnvironmentStateError: There is no such episode, or nothing that can be taken back.
         """
         async with self._episode(handle) as episode:
-            if not episode.before:
-                raise EnvironmentStateError(
-                    f"nothing to undo in {handle!r}: no action was taken since its beginning, or the last "
-                    f"{self.limits.undos} were all taken back"
-                )
-            undone = episode.toolkit
-            episode.toolkit = episode.before.pop()
-            undone.close()
-            return undone.history[-1][0]
+            while episode.before:
+                undone, episode.toolkit = episode.toolkit, episode.before.pop()
+                undone.close()
+                if len(undone.history) > len(episode.toolkit.history):  # else a cancelled call that took no action
+                    return undone.history[-1][0]
+            raise EnvironmentStateError(
+                f"nothing to undo in {handle!r}: no action was taken since its beginning, or the last "
+                f"{self.limits.undos} were all taken back"
+            )
 
     async def release(self, handle: str) -> None:
         """Let a fork go.
@@ -165,6 +167,11 @@ class Episodes:
         """Close every episode."""
         for episode in self._episodes.values():
             episode.close()
+
+    def _keep(self, episode: _Episode, before: EnvironmentToolkit) -> None:
+        if len(episode.before) == self.limits.undos:
+            episode.before.popleft().close()
+        episode.before.append(before)
 
     def _new(self, toolkit: EnvironmentToolkit) -> _Episode:
         return _Episode(toolkit, deque(), self._clock())

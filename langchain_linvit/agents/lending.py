@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from langchain_linvit.agents.answers import validation_message
 from langchain_linvit.agents.episodes import EpisodeLimits
 from langchain_linvit.agents.mcp_server import create_mcp_server, require_mcp, serve_stdio
-from langchain_linvit.agents.toolkit import EnvironmentToolkit, validation_message
+from langchain_linvit.agents.toolkit import EnvironmentToolkit
 from langchain_linvit.applications import TaskChoice, application, chosen
 from langchain_linvit.display import plain
 from langchain_linvit.errors import InvalidSettingError, LinvitError

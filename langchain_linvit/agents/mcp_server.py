@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from langchain_linvit.agents.answers import validation_message
 from langchain_linvit.agents.episodes import MAIN, EpisodeLimits, Episodes
-from langchain_linvit.agents.toolkit import EnvironmentToolkit, validation_message
+from langchain_linvit.agents.toolkit import EnvironmentToolkit
 from langchain_linvit.environments.base import Task, printable, shorten
 from langchain_linvit.errors import InvalidSettingError, LinvitError, MissingDependencyError
 

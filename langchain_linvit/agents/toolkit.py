@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, Self
 
-from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, ToolException
 from langchain_core.tools.base import BaseToolkit
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
 
+from langchain_linvit.agents.answers import (
+    call_before,
+    end_text,
+    error_text,
+    outcome_artifact,
+    outcome_text,
+    task_text,
+    validation_message,
+)
 from langchain_linvit.calls import IO, AsyncIO, Caller, ModelEnvironment, SyncIO, drive
 from langchain_linvit.environments.base import (
     Act,
@@ -25,7 +34,6 @@ from langchain_linvit.environments.base import (
     shorten,
 )
 from langchain_linvit.errors import EnvironmentStateError, InvalidSettingError, LinvitError
-from langchain_linvit.prompts import block, without_state_marks
 
 # ToolNode fills a parameter of this name, whatever its type; annotated so, it stays out of what the model sees.
 # (`ToolRuntime` itself would import langgraph.prebuilt, and with it its agents.)
@@ -119,7 +127,7 @@ class EnvironmentToolkit(BaseToolkit):
         with self._alone():
             observation = self.environment.reset(task)
             self._history, self._end = [], None
-            return self._told(observation)
+            return task_text(self.environment, observation)
 
     async def astart(self, task: Task | str) -> str:
         """As `start`, off the event loop where the environment blocks."""
@@ -133,7 +141,7 @@ class EnvironmentToolkit(BaseToolkit):
         """
         with self._alone():
             _ = self.environment.task
-            return self._told("")
+            return task_text(self.environment, "")
 
     def task_tool(self) -> BaseTool:
         """The tool `read_task`, for agents that were not told what `start` returns: it reads, and takes no action."""
@@ -197,10 +205,10 @@ class EnvironmentToolkit(BaseToolkit):
             environment: The environment after it; the live one by default.
         """
         if transition.error is not None:
-            content, artifact, status = _error_text(transition), None, "error"
+            content, artifact, status = error_text(transition), None, "error"
         else:
             content = self._content(transition, environment or self.environment)
-            artifact, status = _artifact(self.action_of(call, environment).action or "", transition), "success"
+            artifact, status = outcome_artifact(self.action_of(call, environment).action or "", transition), "success"
         return ToolMessage(content, name=call["name"], tool_call_id=call["id"], artifact=artifact, status=status)
 
     def fork(self) -> EnvironmentToolkit:
@@ -233,10 +241,14 @@ class EnvironmentToolkit(BaseToolkit):
         Raises:
             EnvironmentStateError: The snapshot is not one of this environment's, or an action is being taken.
         """
+        try:
+            history = [(str(action), str(observation)) for action, observation in snapshot["history"]]
+            inner, end = snapshot["environment"], snapshot["end"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EnvironmentStateError("not a toolkit's snapshot: it needs environment, history and end") from error
         with self._alone():
-            self.environment.restore(snapshot["environment"])
-            self._history = [(action, observation) for action, observation in snapshot["history"]]
-            self._end = snapshot["end"]
+            self.environment.restore(inner)
+            self._history, self._end = history, end
 
     def close(self) -> None:
         """Close the environment; forks are not affected. May be called twice."""
@@ -263,15 +275,8 @@ class EnvironmentToolkit(BaseToolkit):
             coroutine=atake,
             response_format="content_and_artifact",
             handle_tool_error=True,
-            handle_validation_error=lambda error: f"Error: {validation_message(error)}",
+            handle_validation_error=_bad_arguments,
         )
-
-    def _told(self, observation: str) -> str:
-        environment = self.environment
-        state = environment.state_text()
-        told = "Take actions by calling your tools, one action per message."
-        goal, shown = block("goal", environment.goal), block("state", state)
-        return "\n\n".join([environment.description, told, *_seen(observation, state), goal, shown]).strip()
 
     async def _take(self, name: str, arguments: dict[str, Any], runtime: Any, io: IO) -> tuple[str, dict[str, Any]]:
         """Carry out one call; `ToolException` says why it can't be done."""
@@ -307,22 +312,18 @@ class EnvironmentToolkit(BaseToolkit):
     def _settle(self, action: str, transition: Transition) -> tuple[str, dict[str, Any]]:
         """Take note of a real step; its content and artifact."""
         if transition.error is not None:
-            raise ToolException(_error_text(transition))
+            raise ToolException(error_text(transition))
         self._history.append((action, transition.observation))
         if transition.done:
-            self._end = _end_text(transition)
-        return self._content(transition, self.environment), _artifact(action, transition)
+            self._end = end_text(transition)
+        return self._content(transition, self.environment), outcome_artifact(action, transition)
 
     def _content(self, transition: Transition, environment: Environment) -> str:
-        state = environment.state_text() if self.show_state else ""
-        parts = _seen(transition.observation, state)
-        parts += [block("state", state)] if self.show_state else []
-        parts += [_end_text(transition)] if transition.done else []
-        return "\n\n".join(parts) or "Done."
+        return outcome_text(transition, environment.state_text() if self.show_state else None)
 
     def _refuse_second(self, runtime: Any) -> None:
         """Refuse all but the first environment call of one AI message."""
-        first = _first_call(getattr(runtime, "state", None), getattr(runtime, "tool_call_id", None), self.names)
+        first = call_before(getattr(runtime, "state", None), getattr(runtime, "tool_call_id", None), self.names)
         if first is not None:
             _refuse(
                 f"one environment action per message: `{first}` of the same message was taken instead, and this call "
@@ -342,24 +343,12 @@ class EnvironmentToolkit(BaseToolkit):
             self._lock.release()
 
 
+def _bad_arguments(error: Any) -> str:
+    return f"Error: {validation_message(error)}"
+
+
 def _refuse(reason: str) -> NoReturn:
     raise ToolException(f"Error: {reason}")
-
-
-def _first_call(state: Any, call_id: str | None, names: frozenset[str]) -> str | None:
-    """The name of the environment call that goes before the call `call_id` in its AI message; None if it is first.
-
-    A call that was answered by an error (a person said no to it, say) doesn't go before others.
-    """
-    messages = state.get("messages") if isinstance(state, Mapping) else getattr(state, "messages", state)
-    if not isinstance(messages, list):
-        return None
-    failed = {m.tool_call_id for m in messages if isinstance(m, ToolMessage) and m.status == "error"}
-    for message in reversed(messages):
-        if isinstance(message, AIMessage) and any(call["id"] == call_id for call in message.tool_calls):
-            standing = [c for c in message.tool_calls if c["name"] in names and c["id"] not in failed - {call_id}]
-            return None if standing[0]["id"] == call_id else standing[0]["name"]
-    return None
 
 
 def _with_runtime(schema: type[BaseModel]) -> type[BaseModel]:
@@ -368,33 +357,3 @@ def _with_runtime(schema: type[BaseModel]) -> type[BaseModel]:
         return schema
     field: Any = (Runtime, Field(default=None, exclude=True))
     return create_model(schema.__name__, __base__=schema, __doc__=schema.__doc__, runtime=field)
-
-
-def _seen(observation: str, state: str) -> list[str]:
-    """An observation that says something beside the state; it must not pass for a state."""
-    return [without_state_marks(observation).strip()] if observation.strip() not in ("", state.strip()) else []
-
-
-def _error_text(transition: Transition) -> str:
-    return f"Error: {transition.error}\nThe state is unchanged."
-
-
-def _end_text(transition: Transition) -> str:
-    return f"The episode is over{': the task is solved' if transition.solved else ''}."
-
-
-def _artifact(action: str, transition: Transition) -> dict[str, Any]:
-    return {
-        "action": action,
-        "reward": transition.reward,
-        "done": transition.done,
-        "solved": transition.solved,
-        "info": transition.info,
-    }
-
-
-def validation_message(error: Any) -> str:
-    """What is wrong with arguments, in one line, without repeating what was given."""
-    faults: Callable[..., list[dict[str, Any]]] = error.errors
-    told = [f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in faults()[:5]]
-    return shorten(f"bad arguments: {'; '.join(told)}", 400)

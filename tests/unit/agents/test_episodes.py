@@ -1,6 +1,7 @@
 """Episodes by handle: forks are capped and expire, actions are undone, and every refusal says why."""
 
 import asyncio
+import threading
 
 import pytest
 from worlds import Corridor, CountedCorridor
@@ -69,6 +70,42 @@ async def test_as_many_actions_are_undone_as_may_be():
     with pytest.raises(EnvironmentStateError, match="the last 1 were all taken back"):
         await episodes.undo()
     assert await state(episodes) == "you are in cell 1"
+
+
+async def test_calls_about_one_episode_are_taken_one_after_another():
+    class Slow(Corridor):
+        concurrency = "thread"
+
+    episodes = opened(Slow)
+    answers = await asyncio.gather(*(walk(episodes, "go right") for _ in range(2)))
+    assert [answer.status for answer in answers] == ["success", "success"]
+    assert await state(episodes) == "you are in cell 2"
+
+
+async def test_a_cancelled_call_can_be_undone():
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Corridor):
+        concurrency = "thread"
+
+        def step(self, action):
+            begun.set()
+            assert go_on.wait(30)
+            return super().step(action)
+
+    toolkit = EnvironmentToolkit(Slow())
+    toolkit.start("reach 3")
+    episodes = Episodes(toolkit)
+    call = asyncio.create_task(walk(episodes, "go right"))
+    assert await asyncio.to_thread(begun.wait, 30)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    go_on.set()
+    while not toolkit.history:  # noqa: ASYNC110 - its thread goes on, and tells no one
+        await asyncio.sleep(0.001)
+    assert await episodes.undo() == "go right"
+    assert await state(episodes) == "you are in cell 0"
 
 
 async def test_forks_are_capped():

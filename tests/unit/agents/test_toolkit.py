@@ -1,6 +1,7 @@
 """EnvironmentToolkit: what agents call is what is done, and what can't be done is said."""
 
 import asyncio
+import json
 import threading
 from types import SimpleNamespace
 
@@ -228,6 +229,19 @@ def test_forks_are_independent(corridor):
     assert corridor.environment.position == 1
     fork.close()
     assert walk(corridor, "wait").status == "success"
+
+
+def test_an_episode_goes_on_from_its_snapshot(corridor):
+    walk(corridor, "go right")
+    kept = json.loads(json.dumps(corridor.snapshot()))
+    walk(corridor, "go right")
+    again = EnvironmentToolkit(Corridor())
+    again.restore(kept)
+    assert (again.started, again.ended) == (True, False)
+    assert again.history == (("go right", "you are in cell 1"),)
+    assert walk(again, "go right").artifact["solved"]
+    with pytest.raises(EnvironmentStateError, match="not a toolkit's snapshot"):
+        again.restore({"actions": []})
 
 
 def test_the_answer_of_a_fork_reads_like_the_real_one(corridor):
