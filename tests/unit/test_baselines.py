@@ -1,18 +1,23 @@
 """The baselines from the literature: what each does, what ends it, and what all of them hold to alike."""
 
 import inspect
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from worlds import Corridor, CountedCorridor, closeness, walker, walker_model
 
 from langchain_linvit.accounting import Budget
+from langchain_linvit.applications import APPLICATIONS
 from langchain_linvit.environments.base import ActionTool, Task, Transition
 from langchain_linvit.environments.blocksworld import BlocksWorldEnvironment, blocks_in_place, generate_problems
+from langchain_linvit.environments.intercode import SqlEnvironment
 from langchain_linvit.environments.intercode.sql import NoArguments
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.evaluation import (
     LATS,
+    METHODS,
     RAP,
     BestOfN,
     Greedy,
@@ -22,12 +27,14 @@ from langchain_linvit.evaluation import (
     SlinvitMethod,
     TreeOfThoughts,
     TryAgain,
+    as_method,
     budget_of,
     equal_budgets,
 )
-from langchain_linvit.models import PolicyChatModel, ScriptedChatModel
+from langchain_linvit.models import PolicyChatModel, RecordedChatModel, ScriptedChatModel
 from langchain_linvit.models.blocksworld import blocksworld_model
 from langchain_linvit.prompts import last_block, request_kind
+from tests.unit.intercode_small import DUMP
 
 TASK = Task.from_text("reach 3")
 FAR = Task.from_text("reach 99")
@@ -179,6 +186,40 @@ def test_a_model_without_thoughts_and_values_is_served_by_agreement(name):
     method = made(name, Corridor(), "agreement", horizon=4)
     result = method.solve(TASK, model=PolicyChatModel(policy=proposes), budget=Budget(completions=30))
     assert result.trajectory
+
+
+@pytest.mark.parametrize("name", NEW)
+async def test_a_recording_is_played_on_a_database_sync_and_async(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "dump.sql").write_text(DUMP)
+    right = ["SELECT Name FROM animal WHERE Weight > 100", "SELECT Name FROM animal WHERE NOT Weight <= 100"]
+    actions = [*right * 3, *["SELECT Name FROM animal"] * 3, "SELECT x"]
+    (tmp_path / "log.json").write_text(json.dumps([{"query": "Which animals are heavy?", "actions": actions}]))
+    model = RecordedChatModel.from_logs(tmp_path / "log.json")
+    method = made(name, SqlEnvironment(dump=tmp_path / "dump.sql"), "agreement", horizon=3)
+    task, budget = Task(id="t", text="Which animals are heavy?", data={"db": "zoo"}), Budget(completions=24)
+    first = method.solve(task, model=model, budget=budget)
+    assert everything(first) == everything(await method.asolve(task, model=model, budget=budget))
+    assert {action for action in first.plan if action != "submit"} <= set(actions)
+    assert first.plan
+    if name in SEARCHES:
+        assert first.plan[-1] in right  # five samples hold both ways to the same rows, which agree
+
+
+def test_every_method_of_an_experiment_is_described():
+    page = (Path(__file__).parents[2] / "docs/baselines.md").read_text(encoding="utf-8")
+    assert set(NEW) < set(METHODS)
+    assert [name for name in METHODS if name != "slinvit" and f"| `{name}` |" not in page] == []
+
+
+def test_the_searches_of_an_experiment_get_the_proposals_of_the_application():
+    application = APPLICATIONS["blocksworld"]()
+    assert application.settings["candidates"] is None
+    task = generate_problems(blocks=3, steps=4, count=1, seed=1)[0]
+    for name in SEARCHES:
+        method = as_method(name, BlocksWorldEnvironment(), application=application)
+        assert method.solve(task, model=blocksworld_model(), budget=Budget(completions=9)).prior.keys() == {"exact"}
+    assert as_method("reflexion", BlocksWorldEnvironment(), application=application).value_name() == "rules"
 
 
 # try again
