@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,7 +119,7 @@ def evaluate(
     for reason, count in Counter(filter(None, (r.trouble for found in results for r in found.records))).most_common(5):
         console.print(Text(f"{count} failed: {plain(reason, 300)}", style="red"))
     if report is not None:
-        write_report = import_module("langchain_linvit.evaluation.report").write_report
+        from langchain_linvit.evaluation.report import write_report
 
         write_report(results, report)
     if all(row.errors == row.n for row in rows):

@@ -138,6 +138,7 @@ class _Plan:
     bench: Bench
     info: ExperimentInfo
     journal: Journal
+    examples: list[Example]
     waiting: list[Example]
 
     @classmethod
@@ -165,7 +166,7 @@ class _Plan:
         journal = Journal.open(info, out, retry_errors=retry_errors, secrets=secrets_of(bench.model))
         ids = dict(zip((example.id for example in examples), info.items, strict=True))
         waiting = [e for e in repeated(examples, repetitions) if (ids[e.id], repetition_of(e)) not in journal]
-        return cls(bench, info, journal, waiting)
+        return cls(bench, info, journal, examples, waiting)
 
     def keeper(self, shown: ExperimentProgress) -> Callable[[ItemRecord], None]:
         """What takes a finished item: onto disk, then into the progress."""
@@ -180,7 +181,9 @@ class _Plan:
         self, keep: Callable[[ItemRecord], None], concurrency: int, client: Client | None
     ) -> LangSmithRun:  # fmt: skip
         metadata = self.info.model_dump(mode="json", exclude={"name", "items", "settings"})
-        return LangSmithRun(self.bench, self.waiting, keep, concurrency, self.info.name, metadata, client)
+        return LangSmithRun(
+            self.bench, self.waiting, keep, concurrency, self.info.name, metadata, client, self.examples
+        )
 
 
 def model_name(model: Any) -> str:

@@ -42,6 +42,7 @@ class LangSmithRun:
         name: The experiment's name.
         metadata: What LangSmith shows beside the name.
         client: The LangSmith client to upload with; None runs offline.
+        dataset: All examples of the experiment, each once, where it is uploaded.
     """
 
     bench: Bench
@@ -51,6 +52,7 @@ class LangSmithRun:
     name: str = "linvit"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     client: Client | None = None
+    dataset: Sequence[Example] = ()
     _stopped: threading.Event = field(default_factory=threading.Event)
     _fatal: Exception | None = None
 
@@ -123,7 +125,9 @@ class LangSmithRun:
 
     def _arguments(self) -> dict[str, Any]:
         return {
-            "data": list(self.examples) if self.client is None else uploaded(self.client, self.examples),
+            "data": list(self.examples)
+            if self.client is None
+            else uploaded(self.client, self.examples, self.dataset or self.examples),
             "evaluators": [_Recorder(self)],
             "client": self.client or offline_client(),
             "upload_results": self.client is not None,
@@ -177,30 +181,31 @@ def uploading_client(client: Client | None) -> Client:
     return client
 
 
-def uploaded(client: Client, examples: Sequence[Example]) -> list[Example]:
-    """The same examples as those of a LangSmith dataset, which is made where it is missing."""
-    distinct = {example.id: example for example in examples}
-    benchmark = (examples[0].metadata or {}).get("benchmark", "custom")
-    name = f"linvit-{benchmark}-{dataset_digest(list(distinct.values()))}"
-    if client.has_dataset(dataset_name=name):
-        dataset = client.read_dataset(dataset_name=name)
-        fresh = False
-    else:
-        dataset = client.create_dataset(name, description=f"{benchmark}, by langchain-linvit")
-        fresh = True
-    ids = {key: uuid5(dataset.id, str(key)) for key in distinct}  # an example may be in several datasets
-    if fresh:
+def uploaded(client: Client, examples: Sequence[Example], dataset: Sequence[Example]) -> list[Example]:
+    """The same examples as those of a LangSmith dataset, which is made where it is missing.
+
+    Args:
+        client: What to upload with.
+        examples: Those to run.
+        dataset: All examples of the experiment, each once: a resumed one belongs to the same dataset.
+    """
+    benchmark = (dataset[0].metadata or {}).get("benchmark", "custom")
+    name = f"linvit-{benchmark}-{dataset_digest(dataset)}"
+    missing = not client.has_dataset(dataset_name=name)
+    made = client.create_dataset(name) if missing else client.read_dataset(dataset_name=name)
+    ids = {example.id: uuid5(made.id, str(example.id)) for example in dataset}  # one may be in several datasets
+    if missing:
         client.create_examples(
-            dataset_id=dataset.id,
+            dataset_id=made.id,
             examples=[
                 {
-                    "id": ids[key],
+                    "id": ids[example.id],
                     "inputs": example.inputs,
-                    "outputs": example.outputs,
-                    "metadata": {k: v for k, v in (example.metadata or {}).items() if k != REPETITION},
+                    "reference_outputs": example.outputs,
+                    "metadata": example.metadata,
                     "split": (example.metadata or {}).get("dataset_split"),
                 }
-                for key, example in distinct.items()
+                for example in dataset
             ],
         )
-    return [e.model_copy(update={"id": ids[e.id], "dataset_id": dataset.id}) for e in examples]
+    return [e.model_copy(update={"id": ids[e.id], "dataset_id": made.id}) for e in examples]

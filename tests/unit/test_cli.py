@@ -163,6 +163,14 @@ def test_evaluates_methods_side_by_side_and_resumes(linvit, tmp_path):
     assert [(tmp_path / name / "items.jsonl").read_text() for name in ("slinvit", "greedy")] == written
 
 
+def test_evaluation_writes_a_report(linvit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = "--method slinvit --method greedy --limit 6 --budget 40 --out runs --report report.html"
+    status, _, _ = linvit("eval", "blocksworld", *options.split())
+    assert status == 0
+    assert "Content-Security-Policy" in (tmp_path / "report.html").read_text()
+
+
 def test_evaluation_takes_a_split_a_budget_a_value_and_repetitions(linvit, tmp_path):
     status, _, _ = linvit("eval", "blocksworld", "--split", "step_4", "--limit", 2, "--budget", 6, "--value", "critic",
                           "--repetitions", 2, "--seed", 3, "--concurrency", 2, "--out", tmp_path)  # fmt: skip

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from experiment_worlds import CORRIDOR, HERE, TASKS, recorded, slinvit, table
 from langsmith import evaluate
 from worlds import Corridor, closeness, walker_model
 
@@ -29,28 +29,6 @@ from langchain_linvit.evaluation import (
 from langchain_linvit.evaluation.offline import offline_client
 from langchain_linvit.evaluation.results import INFO_FILE, ITEMS_FILE
 from langchain_linvit.planner import PlanResult
-
-HERE = Path(__file__).parent
-TASKS = [
-    Task(id=f"to-{n}", text=f"reach {n}", metadata={"kind": "near" if n < 3 else "far"}) for n in range(1, 6)
-]  # fmt: skip
-CORRIDOR = {"environment": Corridor(), "model": walker_model(), "progress": False}
-
-
-def slinvit(data=TASKS, **options):
-    """An experiment of SLINVIT in the corridor."""
-    return run_experiment("slinvit", data, **{**CORRIDOR, "value": closeness, "depth": 1, **options})
-
-
-def table(results):
-    """Everything but the seconds."""
-    records = []
-    for record in results.records:
-        plain = record.model_dump(exclude={"seconds": True, "result": {"usage": {"seconds"}}})
-        plain["scores"].pop("seconds", None)
-        records.append(plain)
-    return records
-
 
 # what a record holds
 
@@ -450,20 +428,6 @@ def test_nothing_is_connected_to_even_with_a_key_and_tracing_switched_on(tmp_pat
 
 def test_the_recorder_of_connections_sees_what_tracing_sends_elsewhere(tmp_path):
     assert "socket.connect" in {name for name, _ in json.loads(recorded(tmp_path, "bare"))}
-
-
-def recorded(tmp_path, what, *before):
-    """The connections that a program with a key, and with tracing switched on, tries."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("LANGSMITH_", "LANGCHAIN_"))},
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        "LANGSMITH_API_KEY": "lsv2-not-a-key",
-        "LANGSMITH_TRACING": "true",
-        "LANGSMITH_ENDPOINT": "http://127.0.0.1:9",
-    }
-    command = [*before, sys.executable, str(HERE / "connections.py"), what, str(tmp_path / "connections.json")]
-    subprocess.run(command, env=environment, check=True, timeout=120)
-    return (tmp_path / "connections.json").read_text()
 
 
 def test_the_info_file_is_plain(tmp_path):

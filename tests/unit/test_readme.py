@@ -29,6 +29,10 @@ RUN_BY = {
         '["--limit", "2", "--priors", "novice-0"',
     ),
     "python -m evals.theory --quick": (".ci/run", "python -m evals.theory --quick"),
+    "linvit eval blocksworld --method slinvit --method greedy --limit 6 --budget 40 --out runs --report report.html": (
+        "tests/unit/test_cli.py",
+        "--method slinvit --method greedy --limit 6 --budget 40 --out runs --report report.html",
+    ),
     "linvit compare results/slinvit results/greedy --by optimal_steps": (
         "tests/unit/test_cli.py",
         '"compare results/slinvit results/greedy --by optimal_steps',
