@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -24,6 +25,8 @@ _LOG_FROM = 30
 """How many times the widest curve may reach beyond the narrowest one before the axis becomes logarithmic."""
 _LABEL = 190
 """Width of the labels on the left of a chart of differences."""
+_LINE = 14
+"""Height of a line of text."""
 _ROW = 26
 """Height of a line in a chart of differences, at least."""
 
@@ -80,24 +83,25 @@ def bar_chart(rates: Sequence[GroupRates], series: Sequence[int], *, title: str,
     groups = list(dict.fromkeys(group for each in rates for group in each.rates))
     slot = (WIDTH - LEFT - RIGHT) / max(len(groups), 1)
     width = min(slot * 0.8 / max(len(rates), 1), 44)
+    names = [_wrapped(group, slot) for group in groups]
+    height = HEIGHT + _LINE * (max(map(len, names), default=1) - 1)
     parts = [_rate_axis()]
-    for place, group in enumerate(groups):
+    for place, (group, lines) in enumerate(zip(groups, names, strict=True)):
         middle = LEFT + (place + 0.5) * slot
-        parts.append(
-            _text(
-                middle,
-                HEIGHT - BOTTOM + 18,
-                group if len(group) * 7 < slot else f"{group[: int(slot / 7)]}…",
-                "tick",
-                group,
-            )
-        )
+        for row, line in enumerate(lines):
+            parts.append(_text(middle, HEIGHT - BOTTOM + 18 + _LINE * row, line, "tick", group))
         for index, (each, look) in enumerate(zip(rates, series, strict=True)):
             if group in each.rates:
                 left = middle + (index - len(rates) / 2) * width
                 parts.append(_bar(each, group, left, width, look))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, "label"))
-    return _svg(title, parts, HEIGHT)
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 8, x_label, "label"))
+    return _svg(title, parts, height)
+
+
+def _wrapped(name: str, width: float) -> list[str]:
+    """A group's name on lines that fit its slot; words may be joined by underscores."""
+    characters = max(int(width / 6.5), 3)
+    return textwrap.wrap(name.replace("_", " "), characters, max_lines=3, placeholder="…") or [name]
 
 
 def _bar(each: GroupRates, group: str, left: float, width: float, look: int) -> str:

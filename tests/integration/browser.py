@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,15 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 60.0
 """Seconds to wait for an answer before the browser counts as stuck."""
+_WIRE = """
+import os, sys
+commands, answers = (os.dup(int(number)) for number in sys.argv[1:3])
+for here, there in ((commands, 3), (answers, 4)):
+    os.dup2(here, there)
+    os.set_inheritable(there, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Becomes the browser, with the protocol's pipes where it looks for them: 3 for commands, 4 for answers."""
 _FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
@@ -142,18 +152,21 @@ def chromium(profile: Path) -> Iterator[Page]:
         raise BrowserError("no Chromium is installed")
     (their_read, our_write), (our_read, their_write) = os.pipe(), os.pipe()
 
-    def wire() -> None:  # the protocol's pipes are file descriptors 3 (commands) and 4 (answers)
-        first, second = os.dup(their_read), os.dup(their_write)
-        os.dup2(first, 3)
-        os.dup2(second, 4)
-
     process = subprocess.Popen(
-        [program, *_FLAGS, f"--user-data-dir={profile}"],
+        [
+            sys.executable,
+            "-c",
+            _WIRE,
+            str(their_read),
+            str(their_write),
+            program,
+            *_FLAGS,
+            f"--user-data-dir={profile}",
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        close_fds=False,
-        preexec_fn=wire,
+        pass_fds=(their_read, their_write),
         start_new_session=True,
     )
     os.close(their_read)

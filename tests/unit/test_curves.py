@@ -1,12 +1,14 @@
 """Success against cost and by group: shares that can be counted by hand."""
 
+import re
+
 import pytest
 from experiments import experiment, outcomes
 
 from langchain_linvit.accounting import Usage
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.evaluation import success_curves
-from langchain_linvit.evaluation.charts import line_chart, nice_ticks
+from langchain_linvit.evaluation.charts import bar_chart, line_chart, nice_ticks
 from langchain_linvit.evaluation.curves import group_rates
 from langchain_linvit.evaluation.results import ExperimentResults, ItemRecord
 from langchain_linvit.evaluation.summary import experiment_row, grouping_keys
@@ -72,6 +74,17 @@ def test_success_by_group():
     assert slinvit.n == {"2": 3, "4": 3, "6": 3}
     assert slinvit.rates["2"].estimate == 1
     assert greedy.label == "greedy"
+
+
+def test_long_names_of_groups_are_wrapped_and_told_whole():
+    results = outcomes("a", "1" * 12)
+    for number, record in enumerate(results.records):
+        record.metadata["task_type"] = f"pick_clean_then_place_in_receptacle_{number % 6}"
+    chart = bar_chart(group_rates([results], "task_type"), [0], title="t", x_label="task_type")
+    texts = re.findall(r'<text class="tick"[^>]*>([^<]*)<title>([^<]*)', chart)
+    assert len({title for _, title in texts}) == 6
+    assert all(len(line) <= 13 for line, _ in texts)
+    assert ("pick clean", "pick_clean_then_place_in_receptacle_0") in texts
 
 
 def test_a_grouping_has_a_few_values_and_not_one_per_item():

@@ -18,7 +18,7 @@
   const count = (value) => (value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
   const outcomeOf = (run) => (run.error !== null ? "error" : run.s >= 1 ? "solved" : "unsolved");
   const STATUSES = "chosen: carried out. kept: searched further. pruned: not kept. linked: an equal state is searched "
-    + "elsewhere. dead: could not be carried out. open: not searched further.";
+    + "elsewhere. dead: could not be carried out. open: left where the search ended.";
   const ICONS = { solved: "✓", unsolved: "✗", error: "!" };
   const WORDS = { solved: "solved", unsolved: "not solved", error: "run failed" };
 
