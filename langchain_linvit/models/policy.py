@@ -7,31 +7,26 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 from typing_extensions import override
 
 from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.models.offline import OfflineChatModel
 from langchain_linvit.models.options import OPTION_NAMES, SamplingOptions, call_options
 from langchain_linvit.models.replies import Policy, ToolChoice, ToolSchema, constrained, draw, normalised, tempered
 from langchain_linvit.models.responses import (
     Completion,
     Response,
-    combined_llm_output,
     completion_logprobs,
     prompt_tokens,
 )
-from langchain_linvit.models.tokens import count_tokens
 
 REMEMBERED_PROMPTS = 100_000
 """Prompts whose calls are counted; the count of the one called longest ago is forgotten first."""
@@ -41,7 +36,7 @@ class SimulatedFailure(ConnectionError):  # noqa: N818 - it simulates a provider
     """A call that failed by `failure_rate`. Not a `LinvitError`, since no provider's failure is one."""
 
 
-class PolicyChatModel(SamplingOptions, BaseChatModel):
+class PolicyChatModel(SamplingOptions, OfflineChatModel):
     """A real chat model defined by a function, for tests, demonstrations and experiments offline.
 
     Example:
@@ -83,22 +78,6 @@ class PolicyChatModel(SamplingOptions, BaseChatModel):
 
     _calls: _CallCounts = PrivateAttr(default_factory=lambda: _CallCounts())
 
-    @override
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: ToolChoice = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """A model that knows `tools`; see `replies.ToolChoice` for `tool_choice`."""
-        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], tool_choice=tool_choice, **kwargs)
-
-    @override
-    def get_num_tokens(self, text: str) -> int:
-        """How many tokens `text` has, as usage counts them."""
-        return count_tokens(text)
-
     @property
     def _llm_type(self) -> str:
         return "linvit-policy"
@@ -107,10 +86,6 @@ class PolicyChatModel(SamplingOptions, BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         own = {"policy": repr(self.policy), "random_state": self.random_state}
         return own | {name: getattr(self, name) for name in OPTION_NAMES}
-
-    @override
-    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        return combined_llm_output(llm_outputs, self.model_name)
 
     @override
     def _generate(

@@ -8,21 +8,18 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr, SkipValidation
 from typing_extensions import override
 
 from langchain_linvit.environments.base import shorten
 from langchain_linvit.errors import LinvitError
-from langchain_linvit.models.replies import ToolChoice, ToolReply
-from langchain_linvit.models.responses import PROVIDER, combined_llm_output, llm_output, prompt_tokens
+from langchain_linvit.models.offline import OfflineChatModel
+from langchain_linvit.models.replies import ToolReply
+from langchain_linvit.models.responses import PROVIDER, llm_output, prompt_tokens
 from langchain_linvit.models.tokens import count_tokens
 
 ScriptedReply = (
@@ -52,7 +49,7 @@ class _Progress:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class ScriptedChatModel(BaseChatModel):
+class ScriptedChatModel(OfflineChatModel):
     """A chat model that gives the replies of a script in order, for tests.
 
     Example:
@@ -93,29 +90,9 @@ class ScriptedChatModel(BaseChatModel):
         """How many replies of the script were not given yet."""
         return len(self.replies) - self._progress.taken
 
-    @override
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: ToolChoice = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """A model whose requests record `tools` and `tool_choice`; the script decides what is called."""
-        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], tool_choice=tool_choice, **kwargs)
-
-    @override
-    def get_num_tokens(self, text: str) -> int:
-        """How many tokens `text` has, as usage counts them."""
-        return count_tokens(text)
-
     @property
     def _llm_type(self) -> str:
         return "linvit-scripted"
-
-    @override
-    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        return combined_llm_output(llm_outputs, self.model_name)
 
     @override
     def _generate(

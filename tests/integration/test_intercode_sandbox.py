@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -26,13 +27,18 @@ LIMITS = SandboxLimits(
 
 
 @pytest.fixture(scope="module", params=["overlay", "copy"])
-def prototype(request, tmp_path_factory):
+def mode(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def prototype(mode, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     (folder / "data").mkdir()
     (folder / "data" / "a.txt").write_text("alpha\n")
     (folder / "data" / "b.txt").write_text("beta\n")
     try:
-        environment = BashEnvironment(mode=request.param, file_system=folder, limits=LIMITS)
+        environment = BashEnvironment(mode=mode, file_system=folder, limits=LIMITS)
     except (SandboxUnavailable, MissingDependencyError) as error:
         pytest.skip(str(error))
     environment.reset(Task(id="t", text="Do it.", data={"gold": "cat /data/a.txt"}))
@@ -182,8 +188,6 @@ def test_what_tries_to_get_out_stays_in(attack, environment, prototype, canary, 
         environment.evaluate()
     assert sandboxed_processes() == []
     assert prototype.fork().step("cat /data/*.txt").observation == "alpha\nbeta\n"
-    environment.close()
-    gc.collect()
 
 
 def layer_folders():
@@ -233,16 +237,20 @@ PROGRAM = """
 """
 
 
-@pytest.mark.parametrize("mode", ["overlay", "copy"])
-def test_nothing_is_left_of_a_program_killed_outright(mode, prototype, tmp_path, monkeypatch):
-    monkeypatch.setenv("LINVIT_SANDBOX_DIR", str(tmp_path / "workspaces"))
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    (tmp_path / "files").mkdir()
+@pytest.fixture
+def open_folder():
+    """A folder that the sandbox's user may enter; pytest closes its own to others whenever a run starts."""
+    with tempfile.TemporaryDirectory(prefix="linvit-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "files").mkdir()
+        yield folder
+
+
+def test_nothing_is_left_of_a_program_killed_outright(prototype, mode, open_folder, monkeypatch):
+    monkeypatch.setenv("LINVIT_SANDBOX_DIR", str(open_folder / "workspaces"))
     program = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM), mode, str(tmp_path / "files")],
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), mode, str(open_folder / "files")],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -253,8 +261,8 @@ def test_nothing_is_left_of_a_program_killed_outright(mode, prototype, tmp_path,
     program.stdout.close()
     wait_for(lambda: sleepers(folder.name) == 0, "the sandbox dies with its program")
     assert folder.exists(), "its layers are left"
-    Workspace(tmp_path / "workspaces").close()
-    assert list((tmp_path / "workspaces").iterdir()) == []
+    Workspace(open_folder / "workspaces").close()
+    assert list((open_folder / "workspaces").iterdir()) == []
 
 
 def test_the_next_start_kills_processes_that_a_killed_program_left(prototype, tmp_path):

@@ -4,8 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
-from test_planner import plan
-from worlds import closeness
+from worlds import closeness, plan
 
 from langchain_linvit.accounting import Usage
 from langchain_linvit.display import MAX_CHILDREN, SearchProgress, plain, plan_view, result_view, tree_view, usage_view

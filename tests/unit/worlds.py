@@ -4,6 +4,7 @@ import re
 
 from langchain_linvit.environments.base import Environment, Task, Transition
 from langchain_linvit.models import PolicyChatModel
+from langchain_linvit.planner import create_slinvit_planner
 from langchain_linvit.prompts import last_block, request_kind
 
 ACTIONS = ("go left", "go right", "wait")
@@ -101,3 +102,11 @@ def walker(messages, tools):
 
 def walker_model(**fields) -> PolicyChatModel:
     return PolicyChatModel(policy=walker, **fields)
+
+
+def plan(model=None, task="reach 4", environment=None, **options):
+    """The result of a planner on a corridor, or on the environment given."""
+    planner = create_slinvit_planner(
+        walker_model() if model is None else model, environment or Corridor(), **{"retry_delay": 0.0, **options}
+    )
+    return planner.invoke({"task": task})["result"]
