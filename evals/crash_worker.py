@@ -49,6 +49,8 @@ class CallCount(BaseCallbackHandler):
         self._journal = journal
 
     def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+        """Note the unit, which LangGraph names in the metadata, and the completions asked for."""
+        del serialized, messages
         unit = kwargs["metadata"]["langgraph_checkpoint_ns"].rsplit(":", 1)[-1]
         self._journal.write(f"call {unit} {kwargs['invocation_params'].get('n') or 1}")
 
@@ -61,6 +63,7 @@ class NotingSaver(SqliteSaver):
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        """Save, then note."""
         super().put_writes(config, writes, task_id, task_path)
         self.journal.write(f"saved {task_id}")
 
@@ -73,6 +76,7 @@ class AsyncNotingSaver(AsyncSqliteSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        """Save, then note."""
         await super().aput_writes(config, writes, task_id, task_path)
         self.journal.write(f"saved {task_id}")
 
@@ -111,13 +115,14 @@ def lines(path: Path) -> list[str]:
 
 
 def planner_of(folder: Path, journal: Journal, saver: Any) -> Planner:
-    """The planner of the experiment: rollouts, three candidates, two layers."""
+    """The planner of the experiment: every action, rollouts from all of each layer, of which the three best are kept."""
     return create_slinvit_planner(
         blocksworld_model("novice", latency=LATENCY, callbacks=[CallCount(journal)]),
         lambda: Table(folder / "actions.log"),
-        value=RolloutValue(rollouts=2, length=3),
-        candidates=3,
-        depth=2,
+        value=RolloutValue(rollouts=2, length=4),
+        candidates=None,
+        beam=3,
+        depth=3,
         seed=1,
         checkpointer=saver,
     )

@@ -1,5 +1,6 @@
 """`langgraph dev` on a free port of the loopback interface, for as long as a test runs."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -66,10 +67,8 @@ class LangGraphServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # it stores nothing that is worth a clean end
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def _wait(self) -> None:
