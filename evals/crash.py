@@ -137,8 +137,8 @@ def is_safe(row: dict[str, Any]) -> bool:
     return bool(paid and row["same_result"] and row["same_actions"])
 
 
-def crash_rows(folder: Path, kills: int, seed: int) -> list[dict[str, Any]]:
-    """Kills at `kills` random moments, in sync and async code by turns, and one right after each real action."""
+def crash_rows(folder: Path, kills: int, last_actions: int, seed: int) -> list[dict[str, Any]]:
+    """Kills at `kills` random moments, in sync and async code by turns, and right after the last real actions."""
     rng = random.Random(seed)
     clean = uninterrupted(folder / "uninterrupted")
     rows = []
@@ -149,7 +149,8 @@ def crash_rows(folder: Path, kills: int, seed: int) -> list[dict[str, Any]]:
             return len(lines(at / "events.log")) + len(lines(at / "actions.log")) >= target
 
         rows.append(crash(folder / f"random-{index}", clean, f"event {target}", reached, delay, index % 2 == 1))
-    for number in range(1, min(len(clean.actions), kills) + 1):
+    taken = len(clean.actions)
+    for number in range(max(taken - last_actions, 0) + 1, taken + 1):
 
         def acted(at: Path, number: int = number) -> bool:
             return len(lines(at / "actions.log")) >= number
@@ -162,7 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser(__doc__ or "").parse_args(argv)
     kills = KILLS if arguments.limit is None else arguments.limit
     with tempfile.TemporaryDirectory() as folder:
-        rows = crash_rows(Path(folder), kills, arguments.seed)
+        rows = crash_rows(Path(folder), kills, kills, arguments.seed)
     print_table("Killed and resumed", rows, COLUMNS)
     safe = sum(map(is_safe, rows))
     killed = sum(row["killed"] for row in rows)

@@ -115,7 +115,7 @@ def lines(path: Path) -> list[str]:
 
 
 def planner_of(folder: Path, journal: Journal, saver: Any) -> Planner:
-    """The planner of the experiment: every action, rollouts from all of each layer, of which the three best are kept."""
+    """The planner of the experiment: rollouts from every state of three layers, of which the three best are kept."""
     return create_slinvit_planner(
         blocksworld_model("novice", latency=LATENCY, callbacks=[CallCount(journal)]),
         lambda: Table(folder / "actions.log"),

@@ -135,10 +135,9 @@ def test_missing_log_probabilities_change_the_rung_and_say_so(openai_server):
 def test_three_in_ten_requests_go_wrong_and_every_run_ends(openai_server, seed, settings):
     rng = random.Random(seed)
     kinds = [kind for kind in TRANSPORT + ANSWERS if kind != "hang"]
-    faults = [rng.choice(kinds) if rng.random() < 0.3 else None for _ in range(ALWAYS)]
+    faults = [rng.choice(kinds)] + [rng.choice(kinds) if rng.random() < 0.3 else None for _ in range(ALWAYS)]
     server = openai_server(walker, faults)
     result = plan(chat(server), "reach 3", retries=2, budget=Budget(completions=150), **settings)
-    assert any(faults[: len(server.requests)])
     if result.solved:
         world = Corridor()
         world.reset("reach 3")
