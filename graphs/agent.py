@@ -1,4 +1,4 @@
-"""An agent that plans BlocksWorld with SLINVIT as one of its tools, beside a tool that has nothing to do with it."""
+"""An agent that weighs its messages with SLINVIT, plans BlocksWorld by a tool, and has a tool that is unrelated."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from langchain_core.tools import tool
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.planning import PlanningContext
-from langchain_linvit.agents import create_slinvit_tool
+from langchain_linvit.agents import SLINVITMiddleware, create_slinvit_tool
 from langchain_linvit.applications import TaskChoice, application
 from langchain_linvit.models import PolicyChatModel, ToolReply
 
@@ -50,9 +50,14 @@ def _agent(context: PlanningContext) -> CompiledStateGraph[Any, Any, Any, Any]:
         budget=context.budget,
         **blocksworld.settings,
     )
+    tools = [planning, days_between]
+    weighing = SLINVITMiddleware(
+        read_only=[tool.name for tool in tools], candidates=3, depth=1, seed=context.seed, budget=context.budget
+    )
     return create_agent(
         context.model or PolicyChatModel(policy=stand_in),
-        [planning, days_between],
+        tools,
+        middleware=[weighing],
         context_schema=PlanningContext,
         name="agent",
     )
