@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test alfworld lint format types bench clean
+.PHONY: demo test alfworld server lint format types bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ test: $(INSTALLED)  ## the whole test suite; missing real parts are skipped with
 
 alfworld: $(INSTALLED)  ## add the ALFWorld engine: two minutes, needs gcc and g++; without it its tests are skipped
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld]"
+
+server: $(INSTALLED)  ## add the LangGraph server that serves graphs/; without it its tests are skipped
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[serve]"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

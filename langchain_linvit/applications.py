@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
 from langchain_linvit.environments.base import Environment, Task
 from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.models.sampling import named_model
+
+if TYPE_CHECKING:
+    from langchain_linvit.planner.graph import Planner
 
 GENERATED_STEPS = (2, 4, 6)
 """Optimal lengths of the BlocksWorld problems that are generated: those of PlanBench's lists."""
@@ -68,6 +72,39 @@ class Application:
     reference: Callable[[Task], list[str] | None]
     offline_model: Callable[[TaskChoice], BaseChatModel]
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def planner(
+        self, choice: TaskChoice, *, model: str | None = None, preset: str | None = None, **settings: Any
+    ) -> Planner:  # fmt: skip
+        """The planner of this application.
+
+        Args:
+            choice: Which task is asked for.
+            model: The name of a chat model; None takes the embedded one.
+            preset: Settings by name, in place of the application's own.
+            **settings: As for `create_slinvit_planner`; they override both.
+
+        Raises:
+            InvalidSettingError: A setting or the model's name is wrong; the message says which.
+        """
+        from langchain_linvit.planner.graph import create_slinvit_planner
+
+        return create_slinvit_planner(
+            self.offline_model(choice) if model is None else named_model(model),
+            self.environment(choice),
+            **planner_settings(self, preset, settings),
+        )
+
+    def task(self, choice: TaskChoice, words: str) -> Task:
+        """The task that a person names by number or id, or states in their own words.
+
+        Raises:
+            InvalidSettingError: There is no task of that number.
+        """
+        tasks = self.tasks(choice)
+        if words.isdecimal() or words in {task.id for task in tasks}:
+            return chosen(tasks, replace(choice, task=words))
+        return Task.from_text(words)
 
 
 def application(name: str) -> Application:

@@ -21,12 +21,13 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.constants import TAG_NOSTREAM
 
 from langchain_linvit.accounting import Account
-from langchain_linvit.environments.base import Environment, Transition
-from langchain_linvit.errors import BudgetExhaustedError, LinvitError, ModelCallError
+from langchain_linvit.environments.base import Environment, ParsedAction, Transition
+from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
 from langchain_linvit.execution import IO as IO
 from langchain_linvit.execution import AsyncIO as AsyncIO
 from langchain_linvit.execution import SyncIO as SyncIO
 from langchain_linvit.execution import drive as drive
+from langchain_linvit.faults import answer_fault, is_transient, retry_after
 from langchain_linvit.models.sampling import SamplingModel, TokenLogprob, token_logprobs
 
 T = TypeVar("T")
@@ -51,11 +52,19 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer of a chat model: its text, and its token log-probabilities where the model gave them."""
+    """One answer of a chat model: its text, and its token log-probabilities where the model gave them.
+
+    `fault` says why it is no whole answer (refused, filtered, cut); what it holds is then not to be acted on.
+    """
 
     text: str
     message: AIMessage
     tokens: list[TokenLogprob] | None = None
+    fault: str | None = None
+
+    def parsed(self, parse: Callable[[str], ParsedAction]) -> ParsedAction:
+        """What `parse` reads in the text; its fault where it has one."""
+        return ParsedAction(None, self.fault) if self.fault else parse(self.text)
 
 
 @dataclass(slots=True)
@@ -198,13 +207,14 @@ class Caller:
             self.account.count({"llm_calls": calls, "requests": 1, "failed_requests": 1})
             if self.account.seconds_left() == 0:
                 raise self.account.refuse("seconds") from failure
-            if attempt >= self.retry.attempts or not _is_transient(failure):
+            if attempt >= self.retry.attempts or not is_transient(failure):
                 raise ModelCallError(
                     f"{type(model).__name__} failed {attempt} time(s); the last failure was "
                     f"{type(failure).__name__}: {str(failure)[:300]}"
                 ) from failure
-            if self.retry.delay:
-                delay, left = self.retry.delay * 2 ** (attempt - 1), self.account.seconds_left()
+            delay = max(self.retry.delay * 2 ** (attempt - 1), retry_after(failure))
+            if delay:
+                left = self.account.seconds_left()
                 await self.io.sleep(delay if left is None else min(delay, left))
             if self.account.grant_completions(calls) < calls:
                 raise self.account.refuse("completions") from failure
@@ -241,7 +251,8 @@ def _completions(result: LLMResult) -> list[Completion]:
     for generation in result.generations[0] if result.generations else []:
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
             message = generation.message
-            completions.append(Completion(message.text[-MAX_TEXT:], message, token_logprobs(message)))
+            text, tokens = message.text[-MAX_TEXT:], token_logprobs(message)
+            completions.append(Completion(text, message, tokens, answer_fault(message)))
     return completions
 
 
@@ -266,10 +277,3 @@ def _echoed_log_prob(info: dict[str, Any], start: int) -> float:
     return math.fsum(
         float(value) for offset, value in zip(offsets, values, strict=True) if offset >= start and value is not None
     )
-
-
-def _is_transient(failure: Exception) -> bool:
-    """Whether another try may help: not for a wrong key, a bad request, a bad setting or a programming error."""
-    if isinstance(failure, LinvitError | TypeError | NotImplementedError):
-        return False
-    return getattr(failure, "status_code", None) not in {400, 401, 403, 404, 413, 422}

@@ -14,12 +14,11 @@ from rich.live import Live
 from rich.text import Text
 
 from langchain_linvit.accounting import Budget
-from langchain_linvit.applications import Application, TaskChoice, application, chosen, planner_settings
+from langchain_linvit.applications import Application, TaskChoice, application, chosen
 from langchain_linvit.display import SearchProgress, plain, result_view
 from langchain_linvit.environments.base import Task
 from langchain_linvit.errors import InvalidSettingError, LinvitError
-from langchain_linvit.models.sampling import named_model
-from langchain_linvit.planner.graph import Planner, create_slinvit_planner
+from langchain_linvit.planner.graph import Planner
 from langchain_linvit.planner.result import PlanResult
 
 if TYPE_CHECKING:
@@ -188,10 +187,7 @@ def _planner(
     chosen_application: Application, choice: TaskChoice, model: str | None, preset: str | None, budget: Budget,
     seed: int, named: dict[str, Any],
 ) -> Planner:  # fmt: skip
-    chat_model = chosen_application.offline_model(choice) if model is None else named_model(model)
-    settings = planner_settings(chosen_application, preset, named)
-    environment = chosen_application.environment(choice)
-    return create_slinvit_planner(chat_model, environment, **settings, budget=budget, seed=seed)
+    return chosen_application.planner(choice, model=model, preset=preset, budget=budget, seed=seed, **named)
 
 
 def _budget(limits: dict[str, Any]) -> Budget:

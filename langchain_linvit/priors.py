@@ -173,10 +173,10 @@ class ChatPrior(PolicyPrior):
             messages = situation.messages(self.templates.action)
         else:
             messages = situation.messages(self.templates.carry_out, subgoal=subgoal)
-        answer = (await caller.complete(self.sampling, messages, path=[*path, "act"]))[0].text
-        if subgoal is not None and answer.strip().rstrip(".").lower() == "done":
+        answer = (await caller.complete(self.sampling, messages, path=[*path, "act"]))[0]
+        if subgoal is not None and not answer.fault and answer.text.strip().rstrip(".").lower() == "done":
             return None
-        return situation.parse(answer)
+        return answer.parsed(situation.parse)
 
     async def _score_all(
         self, situation: Situation, method: PriorMethod, caller: Caller, path: Sequence[object]
@@ -192,7 +192,7 @@ class ChatPrior(PolicyPrior):
             weights = label_weights(answer.tokens, len(actions))
             if weights is not None:
                 return _normalised(actions, weights, "exact")
-        weights = stated_weights(answer.text, len(actions))
+        weights = None if answer.fault else stated_weights(answer.text, len(actions))
         if weights is None:
             return [Proposal(action, -math.log(len(actions)), "uniform") for action in actions]
         return _normalised(actions, weights, "verbalised")
@@ -206,7 +206,7 @@ class ChatPrior(PolicyPrior):
             self.sampling, situation.messages(template), path=[*path, "propose"], n=count, **options
         )
         parse = situation.parse if self.level == "action" else parse_subgoal
-        read = [(_text_and_error(parse(answer.text), answer.text), answer) for answer in answers]
+        read = [(_text_and_error(answer.parsed(parse), answer.text), answer) for answer in answers]
         if method == "sequence" and all(answer.tokens for answer in answers):
             return by_sequence(read)
         return by_frequency(read, self.smoothing)

@@ -175,7 +175,7 @@ class RuleValue(ValueEstimator):
             try:
                 return RuleSet.parse(answer.text).model_dump(by_alias=True)
             except ValueError as invalid:
-                error = str(invalid)
+                error = answer.fault or str(invalid)
         return {"error": f"the model wrote no usable rules: {error}"}
 
     async def estimate(

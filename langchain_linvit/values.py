@@ -177,11 +177,12 @@ class CriticValue(ValueEstimator):
             answers = await caller.complete(
                 self.sampling, messages, path=[*path, "critic", attempt], n=self.samples
             )  # fmt: skip
-            shares = [share for share in (held_share(answer.text) for answer in answers) if share is not None]
+            read = [held_share(answer.text) for answer in answers if not answer.fault]
+            shares = [share for share in read if share is not None]
             if shares:
                 return ValueEstimate(math.fsum(shares) / len(shares), self.name, shorten(answers[0].text, 80))
-            answer = shorten(answers[0].text, 80)
-        return ValueEstimate(0.0, self.name, error=f"the critic's answer has no line `Holds: a of b`: {answer!r}")
+            answer = answers[0].fault or repr(shorten(answers[0].text, 80))
+        return ValueEstimate(0.0, self.name, error=f"the critic's answer has no line `Holds: a of b`: {answer}")
 
 
 def held_share(text: str) -> float | None:

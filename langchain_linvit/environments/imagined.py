@@ -81,10 +81,11 @@ class ImaginedEnvironment(ModelEnvironment):
         situation, action = self._started(), shorten(action, 500)
         messages = situation.messages(self._templates.imagine, action=action)
         path = ["imagine", self._digest(), action, self._steps]
-        answer = (await caller.complete(self._model, messages, path=path))[0].text
-        imagined = parse_imagined(answer)
+        answer = (await caller.complete(self._model, messages, path=path))[0]
+        imagined = None if answer.fault else parse_imagined(answer.text)
         if imagined is None:
-            return Transition("", error=f"the imagined outcome can't be read: {shorten(answer, 120)!r}")
+            why = answer.fault or repr(shorten(answer.text, 120))
+            return Transition("", error=f"the imagined outcome can't be read: {why}")
         if not imagined.possible:
             return Transition("", error=imagined.observation or "not possible here")
         history = [*situation.history, (action, imagined.observation)]

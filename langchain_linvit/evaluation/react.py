@@ -31,12 +31,12 @@ class ReAct(EpisodeMethod):
             situation = Situation.of(episode.environment, episode.history)
             path = ["react", len(episode.steps)]
             try:
-                answer = (await episode.caller.complete(sampling, situation.messages(template), path=path))[0].text
+                answer = (await episode.caller.complete(sampling, situation.messages(template), path=path))[0]
             except ModelCallError as failure:
                 episode.notes.append(str(failure))
                 return
-            await episode.act(situation.parse(answer))
+            await episode.act(answer.parsed(situation.parse))
             action, observation = episode.history[-1]
-            thought = _THOUGHT.search(answer)
+            thought = _THOUGHT.search(answer.text)
             if thought:
                 episode.history[-1] = (f"{action} (thought: {shorten(thought[1])})", observation)

@@ -61,7 +61,7 @@ class SamplingModel:
                 f"model must be a LangChain chat model or a name like 'openai:gpt-4o-mini', not {type(model).__name__}"
             )
         fields = type(model).model_fields
-        responses_api = bool(getattr(model, "use_responses_api", None))
+        responses_api = _takes_responses_api(model, bound)
         takes_seed = "seed" in fields and not responses_api
         update: dict[str, Any] = {"disable_streaming": True}
         if "streaming" in fields:  # ChatOpenAI(streaming=True) would still ask the server for a stream, and choke on it
@@ -88,6 +88,17 @@ class SamplingModel:
         defining = {"temperature": self.temperature, "top_p": self.top_p}
         taken = {name: v for name, v in defining.items() if v is not None and name in type(self.model).model_fields}
         return {**arguments, **taken}
+
+
+def _takes_responses_api(model: BaseChatModel, bound: dict[str, Any]) -> bool:
+    """Whether an OpenAI client answers by the Responses API, which takes no `n`, `seed` or `logprobs`.
+
+    The client also decides so by itself, e.g. for a model with `reasoning`: only it can say.
+    """
+    decides = getattr(model, "_use_responses_api", None)
+    if callable(decides):
+        return bool(decides({**getattr(model, "_default_params", {}), **bound}))
+    return bool(getattr(model, "use_responses_api", None))
 
 
 def named_model(name: str) -> BaseChatModel:

@@ -143,9 +143,11 @@ class EpisodeNodes:
         """Take a node's actions for real, and record each; the last transition."""
         last = Transition("", error=node["error"])
         value = None if node["error"] else self.parts.tree(state).value(node)
-        for action, _ in node["steps"] or [(node["text"], "")]:
-            if happened:
-                last = Transition(real.state_text(), done=bool(real.solved), solved=real.solved)
+        steps = node["steps"] or [(node["text"], "")]
+        for number, (action, _) in enumerate(steps, 1):
+            if happened:  # the crash swallowed the reward: it counts as foreseen
+                reward = node["reward"] if number == len(steps) else 0.0
+                last = Transition(real.state_text(), reward, done=bool(real.solved), solved=real.solved)
             elif node["error"] is None:
                 last = await caller.step(real, action, real=True)
             observation = clipped(last.error or last.observation)

@@ -50,6 +50,8 @@ class SearchNodes:
             return refused(caller, error)
         except ModelCallError as failure:
             proposals, notes = [], [f"no proposals at step {node['used']}: {failure}"]
+        if proposals and all(proposal.error for proposal in proposals):
+            notes = [f"no usable proposal at step {node['used']}: {proposals[0].error}"]
         data = [proposal_data(proposal) for proposal in proposals]
         emit("proposed", node=node["id"], candidates=data)
         provenance: dict[str, int] = {}

@@ -12,7 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 NodeStatus = Literal["open", "kept", "pruned", "linked", "dead"]
 Phase = Literal["propose", "estimate", "select"]

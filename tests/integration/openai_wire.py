@@ -77,8 +77,10 @@ def response(model: PolicyChatModel, body: Body) -> Body:
     tools = [{"type": "function", "function": tool} for tool in body.get("tools") or []]
     options = {"logprobs": True} if "message.output_text.logprobs" in body.get("include", []) else {}
     options |= {name: body[name] for name in ("temperature", "top_p", "top_logprobs", "tool_choice") if name in body}
+    options |= {"max_tokens": body["max_output_tokens"]} if body.get("max_output_tokens") else {}
     result = _generate(model, _input_messages(body), options, tools, schema)
     choice = _choice(0, result.generations[0][0], schema)
+    cut = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
     usage = (result.llm_output or {})["token_usage"]
     counts = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
     details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -88,6 +90,7 @@ def response(model: PolicyChatModel, body: Body) -> Body:
         **{"parallel_tool_calls": True, "tool_choice": "auto", "tools": body.get("tools") or []},
         "output": _output_items(choice),
         "usage": {**counts, **details, "total_tokens": usage["total_tokens"]},
+        **(cut if choice["finish_reason"] == "length" else {}),
     }
 
 

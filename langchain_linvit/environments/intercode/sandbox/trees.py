@@ -6,6 +6,7 @@ a layer or a folder after its command has ended; it is removed with the last tre
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -43,8 +44,14 @@ class Layer:
 
 def _remove(folder: Path, owner: int) -> None:
     """Remove a layer's folder; a copy of the layer in a forked program doesn't."""
-    if os.getpid() == owner:
+    if os.getpid() != owner:
+        return
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
         remove_tree(folder)
+    else:  # a layer can be collected on an event loop, which must not wait for a disk
+        loop.run_in_executor(None, remove_tree, folder)
 
 
 class Tree:

@@ -1,0 +1,1 @@
+"""What `langgraph dev` serves: entry points over the library, listed in `langgraph.json`."""
