@@ -28,6 +28,7 @@ RUN_BY = {
         "tests/unit/test_evals.py",
         '["--limit", "2", "--priors", "novice-0"',
     ),
+    "python -m evals.paper_tables --quick": (".ci/run", "python -m evals.paper_tables --quick"),
     "python -m evals.theory --quick": (".ci/run", "python -m evals.theory --quick"),
 }
 """Where each shell command of the README is run."""
