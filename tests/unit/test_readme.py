@@ -28,6 +28,7 @@ RUN_BY = {
         "tests/unit/test_evals.py",
         '["--limit", "2", "--priors", "novice-0"',
     ),
+    "python -m evals.paper_tables --quick": (".ci/run", "python -m evals.paper_tables --quick"),
     "python -m evals.theory --quick": (".ci/run", "python -m evals.theory --quick"),
     "linvit eval blocksworld --method slinvit --method greedy --limit 6 --budget 40 --out runs --report report.html": (
         "tests/unit/test_cli.py",

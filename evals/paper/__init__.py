@@ -1,0 +1,1 @@
+"""What the scripts on the paper's tables and figures share: benchmarks, runs, verdicts, tables and drawings."""
