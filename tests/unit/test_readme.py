@@ -29,6 +29,7 @@ RUN_BY = {
         '["--limit", "2", "--priors", "novice-0"',
     ),
     "python -m evals.theory --quick": (".ci/run", "python -m evals.theory --quick"),
+    "python -m evals.agents --limit 2": ("tests/unit/test_evals.py", 'agents.main(["--limit", "2"'),
 }
 """Where each shell command of the README is run."""
 
