@@ -17,6 +17,7 @@ from langchain_linvit.environments.alfworld import (
     map_games,
     own_games,
 )
+from langchain_linvit.environments.alfworld.source import data_folder
 from langchain_linvit.testing import check_environment
 
 pytestmark = [needs_alfworld, pytest.mark.integration]
@@ -44,12 +45,17 @@ def games(official, monkeypatch):
     return lambda kind: load_games(SPLIT, kinds=[kind])
 
 
+def smallest(tasks):
+    """The game that loads fastest, in the stock engine above all."""
+    return min(tasks, key=lambda task: (data_folder() / task.data["game"]).stat().st_size)
+
+
 @pytest.mark.parametrize("kind", TASK_TYPES)
 def test_official_games_are_won_by_their_walkthroughs(kind, games):
     """One game of each type; `evals.alfworld_forks` plays all 140."""
     tasks = games(kind)
     assert len(tasks) == COUNTS[kind]
-    task = tasks[0]
+    task = smallest(tasks)
     environment = AlfworldEnvironment()
     environment.reset(task)
     for action in task.metadata["walkthrough"]:
@@ -63,7 +69,7 @@ def test_official_games_are_won_by_their_walkthroughs(kind, games):
 def test_forks_agree_with_the_stock_engine_on_every_node(kind, games):
     """A few nodes of each type; `evals.alfworld_forks` compares more than 500."""
     rng = random.Random(f"forks-{kind}")
-    nodes, different = alfworld_forks.compare(rng.choice(games(kind)), rng, walks=2, length=5)
+    nodes, different = alfworld_forks.compare(smallest(games(kind)), rng, walks=2, length=5)
     assert (nodes, different) == (10, [])
 
 
@@ -88,7 +94,7 @@ def play(task, *, steps):
 
 
 def test_processes_agree_and_take_over_each_others_snapshots():
-    tasks = own_games(4, seed=21)
+    tasks = own_games(2, seed=21)
     here = [play(task, steps=3) for task in tasks]
     assert list(map_games(partial(play, steps=3), tasks, processes=2)) == here
     for key, text, snapshot in here:
