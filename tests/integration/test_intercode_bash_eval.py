@@ -10,8 +10,8 @@ from langchain_linvit.errors import MissingDependencyError
 
 pytestmark = pytest.mark.integration
 TASKS = [
-    {"query": "List the files of /work.", "gold": "ls /work"},
-    {"query": "Copy a.txt to b.txt in /work.", "gold": "cp /work/a.txt /work/b.txt"},
+    {"query": "List the files of /files.", "gold": "ls /files"},
+    {"query": "Copy a.txt to b.txt in /files.", "gold": "cp /files/a.txt /files/b.txt"},
 ]
 
 
@@ -27,7 +27,7 @@ def clone(tmp_path):
     scripts.mkdir(parents=True)
     for number in (1, 2, 3, 4):
         (queries / f"nl2bash_fs_{number}.json").write_text(json.dumps(TASKS))
-        (scripts / f"setup_nl2b_fs_{number}.sh").write_text("mkdir -p /work && echo alpha > /work/a.txt\n")
+        (scripts / f"setup_nl2b_fs_{number}.sh").write_text("mkdir -p /files && echo alpha > /files/a.txt\n")
     return tmp_path / "clone"
 
 
@@ -35,8 +35,8 @@ def clone(tmp_path):
 def log(tmp_path):
     """A log of both tasks: one was solved at the second try, the other never."""
     episodes = [
-        {"task_id": 0, "query": TASKS[0]["query"], "actions": ["ls /", "ls /work"], "rewards": [0.67, 1.0]},
-        {"task_id": 1, "query": TASKS[1]["query"], "actions": ["ls /work", "ls /work"], "rewards": [0.5, 0.5]},
+        {"task_id": 0, "query": TASKS[0]["query"], "actions": ["ls /", "ls /files"], "rewards": [0.67, 1.0]},
+        {"task_id": 1, "query": TASKS[1]["query"], "actions": ["ls /files", "ls /files"], "rewards": [0.5, 0.5]},
     ]
     file = tmp_path / "bash_gpt_react_10_turns_fs_1.json"
     file.write_text(json.dumps([{**episode, "observations": ["", ""]} for episode in episodes]))
