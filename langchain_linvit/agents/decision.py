@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,6 @@ from typing import Any, Literal
 
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
-from langchain_core.runnables.config import ensure_config, merge_configs, set_config_context
 from langchain_core.tools import BaseTool
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.types import Command
@@ -20,6 +18,7 @@ from langchain_linvit.accounting import Account, add_counts
 from langchain_linvit.agents.candidates import Candidate, call_text, history_of, message_text
 from langchain_linvit.agents.imagination import calibrated, score_guess
 from langchain_linvit.agents.lookahead import Lookahead, used_tokens
+from langchain_linvit.agents.quiet import quiet
 from langchain_linvit.agents.settings import AgentSearchSettings
 from langchain_linvit.agents.simulation import Point, Simulation, Way
 from langchain_linvit.agents.state import RunMemory, trace_record
@@ -58,7 +57,7 @@ class Decision:
         state: Mapping[str, Any] = request.state
         memory: RunMemory = {**(state.get("linvit_run") or {})}  # type: ignore[typeddict-item]
         caller = self._caller(io, state.get("linvit_usage") or {}, started)
-        lookahead = self._lookahead(request, _quiet(handler, io), caller, memory)
+        lookahead = self._lookahead(request, quiet(handler, io.suspends), caller, memory)
         emit("decision", decision=memory.get("steps", 0), step=memory.get("steps", 0), state=lookahead.simulation.goal)
         try:
             found = await self._search(lookahead, memory) if not memory.get("exhausted") else _Found()
@@ -239,20 +238,6 @@ def guess_scores(state: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     results = {m.tool_call_id: m for m in state["messages"] if isinstance(m, ToolMessage)}
     return [score_guess(guess, results[call_id]) for call_id, guess in guesses.items() if call_id in results]
-
-
-def _quiet(handler: Any, io: IO) -> Any:
-    """`handler` with whatever it calls, other models of inner middleware too, kept out of message streams."""
-
-    def call(request: ModelRequest[Any]) -> Any:
-        with set_config_context(merge_configs(ensure_config(), {"tags": [TAG_NOSTREAM]})) as context:
-            return context.run(handler, request)
-
-    async def acall(request: ModelRequest[Any]) -> Any:
-        with set_config_context(merge_configs(ensure_config(), {"tags": [TAG_NOSTREAM]})) as context:
-            return await asyncio.create_task(handler(request), context=context)
-
-    return acall if io.suspends else call
 
 
 def _said(message: AnyMessage) -> str:

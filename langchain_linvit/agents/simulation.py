@@ -14,16 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
-from langgraph.constants import TAG_HIDDEN, TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt import ToolNode
 from pydantic import BaseModel
 
 from langchain_linvit.agents.candidates import Candidate, call_text
 from langchain_linvit.agents.imagination import Guess, imagine
+from langchain_linvit.agents.quiet import muted_config
 from langchain_linvit.agents.toolkit import EnvironmentToolkit
 from langchain_linvit.calls import Caller
 from langchain_linvit.environments.base import Environment, Transition, shorten
@@ -34,8 +32,6 @@ from langchain_linvit.prompts import Situation, without_state_marks
 
 Way = Literal["fork", "run", "imagine", "critic"]
 NOT_TRIED = "(not tried)"
-_RUNTIME = "__pregel_runtime"
-"""Where LangGraph keeps the runtime that tools are given; read-only tools get one whose stream leads nowhere."""
 
 
 @dataclass(slots=True)
@@ -217,7 +213,7 @@ class Simulation:
         asking = AIMessage("", tool_calls=[call])
         conversation: list[AnyMessage] = [*parent.messages, asking]
         given = {**self.state, "messages": conversation}
-        config = _muted()
+        config = muted_config()
 
         def invoke() -> Any:
             return node.invoke(given, config)
@@ -260,13 +256,3 @@ def _last_results(point: Point) -> str:
     if point.answer is not None:
         results.append(f"The run has ended with the answer: {clipped(without_state_marks(point.answer))}")
     return "\n".join(results) or "Nothing was done yet."
-
-
-def _muted() -> RunnableConfig:
-    """The surrounding run's config for a tool that nobody shall watch: no stream gets anything of it."""
-    config = merge_configs(ensure_config(), {"tags": [TAG_NOSTREAM, TAG_HIDDEN]})
-    runtime = config.get("configurable", {}).get(_RUNTIME)
-    if runtime is not None:
-        silent = runtime.override(stream_writer=lambda _: None)
-        config = merge_configs(config, {"configurable": {_RUNTIME: silent}})
-    return config

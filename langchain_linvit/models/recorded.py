@@ -11,19 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 
 from langchain_linvit.environments.base import shorten
 from langchain_linvit.environments.intercode.answers import extract_code
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models.policy import PolicyChatModel
-from langchain_linvit.models.replies import ToolSchema
+from langchain_linvit.models.replies import Reply, ToolReply, ToolSchema, tool_name, tool_parameters
 from langchain_linvit.prompts import last_block, request_kind
 
 NOTHING_RECORDED = "(nothing was recorded)"
 """The answer where a plan or a reflection is asked for: methods that want one go on without."""
 
 _LONGEST_ACTION = 20_000
+_ACTION_WORDS = ("query", "command", "action")
+"""Parameters by which a tool takes a whole action."""
+_SUBMIT = "submit"
 _QUERY_LOOKS = re.compile(r"\s*(show|desc|describe|explain|use)\b|.*\binformation_schema\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -68,13 +71,15 @@ class RecordedPolicy:
 
     recording: Recording
 
-    def __call__(self, messages: Sequence[BaseMessage], tools: Sequence[ToolSchema]) -> dict[str, float]:
-        """Replies of the form `Action: ...`.
+    def __call__(self, messages: Sequence[BaseMessage], tools: Sequence[ToolSchema]) -> Mapping[Any, float]:
+        """Replies of the form `Action: ...`; in an agent's conversation, tool calls.
+
+        There, an action that worked is submitted, where there is a tool for it, and a word ends the run.
 
         Raises:
-            InvalidSettingError: The request is not for an action, or its question was not recorded.
+            InvalidSettingError: The request is not for an action, its question was not recorded, or no tool takes
+                such an action.
         """
-        del tools
         kind = request_kind(messages)
         if kind in {"plan", "reflect"}:
             return {NOTHING_RECORDED: 1.0}
@@ -84,7 +89,23 @@ class RecordedPolicy:
         counts = self.recording.of(question)
         if not counts:
             raise InvalidSettingError(f"no action was recorded for the question {shorten(question)!r}")
+        if tools and kind is None:
+            return _in_conversation(counts, messages, tools)
         return {f"Action: {action}": float(count) for action, count in counts.items()}
+
+
+def _in_conversation(
+    counts: Counter[str], messages: Sequence[BaseMessage], tools: Sequence[ToolSchema]
+) -> dict[Reply, float]:
+    parameters = {tool_name(tool): list(tool_parameters(tool)) for tool in tools}
+    taking = next((name for name, names in parameters.items() if names in ([word] for word in _ACTION_WORDS)), None)
+    if taking is None:
+        raise InvalidSettingError(f"none of the tools {sorted(parameters)} takes one of {', '.join(_ACTION_WORDS)}")
+    last = messages[-1]
+    if not isinstance(last, ToolMessage) or (last.status == "error" and last.name == taking):
+        return {ToolReply(taking, {parameters[taking][0]: action}): float(n) for action, n in counts.items()}
+    over = last.name == _SUBMIT or _SUBMIT not in parameters
+    return {"That is my answer.": 1.0} if over else {ToolReply(_SUBMIT): 1.0}
 
 
 class RecordedChatModel(PolicyChatModel):

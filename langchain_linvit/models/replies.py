@@ -146,6 +146,12 @@ def tool_name(tool: ToolSchema) -> str:
     return str(tool.get("function", tool).get("name"))
 
 
+def tool_parameters(tool: ToolSchema) -> Mapping[str, Any]:
+    """The parameters of a tool in OpenAI's format, by name, in its order."""
+    parameters: Mapping[str, Any] = tool.get("function", tool).get("parameters", {}).get("properties", {})
+    return parameters
+
+
 def _allowed_tools(tools: Sequence[ToolSchema], tool_choice: ToolChoice) -> set[str]:
     bound = {tool_name(tool) for tool in tools}
     if tool_choice in (True, "any", "required"):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_linvit import prompts
 from langchain_linvit.environments.blocksworld.state import (
@@ -32,7 +32,7 @@ from langchain_linvit.environments.blocksworld.text import (
 )
 from langchain_linvit.errors import InvalidTaskError
 from langchain_linvit.models.blocksworld.preferences import Style, move_weights, subgoal_weights
-from langchain_linvit.models.replies import Reply, ToolReply, ToolSchema, tool_name
+from langchain_linvit.models.replies import Reply, ToolReply, ToolSchema, tool_name, tool_parameters
 
 CRITIC_ERROR: Final = 0.15
 """Chance that a judgement of progress is off by one subgoal."""
@@ -91,7 +91,8 @@ class _View:
         state = parse_state(prompts.last_block(messages, "state") or "")
         goal = check_goal(parse_goal(prompts.last_block(messages, "goal") or ""), state.blocks)
         taken = _LAST_ACTION.findall(prompts.last_block(messages, "history") or "")
-        return cls(messages, policy, state, goal, parse_action(taken[-1]) if taken else None)
+        last = parse_action(taken[-1]) if taken else _last_call(messages)
+        return cls(messages, policy, state, goal, last)
 
     def block(self, name: str) -> str:
         return prompts.last_block(self.messages, name) or ""
@@ -110,6 +111,17 @@ class _View:
         if not total:
             raise InvalidTaskError("no actions are listed")
         return {number: weight / total for number, weight in weights.items()}
+
+
+def _last_call(messages: Sequence[BaseMessage]) -> Move | None:
+    """The move of the last tool call that worked, in an agent's conversation."""
+    worked = {m.tool_call_id for m in messages if isinstance(m, ToolMessage) and m.status != "error"}
+    for message in reversed(messages):
+        for call in reversed(message.tool_calls if isinstance(message, AIMessage) else []):
+            if call["id"] in worked:
+                spelled = [call["name"].replace("_", "-"), *map(str, call["args"].values())]
+                return parse_action(str(call["args"]["action"]) if "action" in call["args"] else " ".join(spelled))
+    return None
 
 
 def _next_action(view: _View) -> Mapping[Reply, float]:
@@ -226,17 +238,12 @@ def _tool_calls(view: _View, tools: Sequence[ToolSchema]) -> Mapping[Reply, floa
 def _tool_call(move: Move, tools: Mapping[str, ToolSchema]) -> ToolReply | None:
     name = move.operator.replace("-", "_")
     if name in tools:
-        fields = list(_parameters(tools[name]))
+        fields = list(tool_parameters(tools[name]))
         values = [value for value in move[1:] if value is not None]
         return ToolReply(name, dict(zip(fields, values, strict=False)))
-    if "action" in _parameters(tools.get("act", {})):
+    if "action" in tool_parameters(tools.get("act", {})):
         return ToolReply("act", {"action": action_text(move)})
     return None
-
-
-def _parameters(tool: ToolSchema) -> Mapping[str, Any]:
-    properties: Mapping[str, Any] = tool.get("function", tool).get("parameters", {}).get("properties", {})
-    return properties
 
 
 _ANSWERS: Final[dict[str, Callable[[_View], Mapping[Reply, float]]]] = {
