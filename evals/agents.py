@@ -37,7 +37,7 @@ from langchain_linvit.models.blocksworld import VERSION, blocksworld_model
 from langchain_linvit.models.recorded import RecordedChatModel, answers_only
 from langchain_linvit.models.sampling import named_model
 
-BLOCKSWORLD: dict[str, Any] = {"candidates": 10, "temperature": 2.0, "depth": 6, "beam": 3}
+BLOCKSWORLD: dict[str, Any] = {"candidates": 16, "temperature": 3.0, "depth": 6, "beam": 4}
 """The middleware in BlocksWorld, with the hand-written rule value."""
 SQL: dict[str, Any] = {"candidates": 10, "depth": 1, "value": "agreement"}
 """The middleware in SQL: ten answers, executed in forks; the one whose rows most of them give."""

@@ -118,30 +118,30 @@ class Lookahead:
 
     async def _sample(self, node_ids: Sequence[str]) -> list[list[Candidate]]:
         """Candidates for each node: all model calls of a layer at once."""
-        jobs = [(node_id, index) for node_id in node_ids for index in range(self.settings.candidates)]
+        # Requests are made here, not where they are sent: making one isn't safe in threads (it sets warning filters).
+        k = self.settings.candidates
+        requests = [self._request(node_id, index) for node_id in node_ids for index in range(k)]
         found = await self.caller.gather(
-            [lambda part, node_id=node_id, index=index: self._ask(node_id, index, part) for node_id, index in jobs]  # type: ignore[misc]
+            [lambda part, request=request: self._ask(request, part) for request in requests]  # type: ignore[misc]
         )
         layers = []
         for number, node_id in enumerate(node_ids):
-            own = found[number * self.settings.candidates : (number + 1) * self.settings.candidates]
-            layers.append(self._read(node_id, own))
+            layers.append(self._read(node_id, found[number * k : (number + 1) * k]))
         return layers
 
-    async def _ask(self, node_id: str, index: int, caller: Caller) -> ModelResponse[Any] | Exception:
+    async def _ask(self, request: ModelRequest[Any], caller: Caller) -> ModelResponse[Any] | Exception:
         """One sample of the agent's model call; a failure costs this sample alone."""
         try:
             caller.account.grant_completions(1)
         except BudgetExhaustedError as error:
             return error
-        asked = self._request(node_id, index)
         try:
-            response = await caller.io.call(lambda: self.handler(asked), caller.account.seconds_left())
+            response = await caller.io.call(lambda: self.handler(request), caller.account.seconds_left())
         except GraphBubbleUp:
             raise
         except Exception as error:
             caller.account.count({"llm_calls": 1, "requests": 1, "failed_requests": 1})
-            return error
+            return caller.account.refuse("seconds") if caller.account.seconds_left() == 0 else error
         caller.account.count({"llm_calls": 1, "requests": 1, **used_tokens(response)})
         return response  # type: ignore[no-any-return]
 

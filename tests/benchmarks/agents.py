@@ -32,9 +32,13 @@ def _closer(state: str, goal: str) -> float:
 def _agent(latency: float, **settings: Any) -> tuple[Any, dict[str, Any]]:
     toolkit = EnvironmentToolkit(Branching())
     options = {"candidates": K, "value": _closer, **settings}
-    middleware = [SLINVITMiddleware(toolkit=toolkit, **options)] if settings is not None and options["candidates"] else []
+    middleware = (
+        [SLINVITMiddleware(toolkit=toolkit, **options)] if settings is not None and options["candidates"] else []
+    )
     model = PolicyChatModel(policy=_policy, latency=latency)
-    return create_agent(model, toolkit.get_tools(), middleware=middleware), {"messages": [("user", toolkit.start("go"))]}
+    return create_agent(model, toolkit.get_tools(), middleware=middleware), {
+        "messages": [("user", toolkit.start("go"))]
+    }
 
 
 def _seconds(run: Callable[[], Any], clock: Callable[[], float]) -> float:

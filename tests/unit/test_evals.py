@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from evals import blocksworld, blocksworld_plot, intercode_sql
+from evals import agents, blocksworld, blocksworld_plot, intercode_sql
 from evals.common import RESULTS
 from langchain_linvit.environments.intercode import sql_tasks
 from langchain_linvit.evaluation import Row
@@ -74,3 +74,30 @@ def test_intercode_sql_scores_golds_replays_logs_and_compares_decisions(tmp_path
     assert rows["slinvit", "oracle"]["solved"] == 3
     assert rows["slinvit", "oracle"]["llm_calls"] == 10
     assert "wrong answers at 1: []" in capsys.readouterr().out
+
+
+def test_agents_are_compared_with_and_without_the_middleware(tmp_path, capsys):
+    file = tmp_path / "rows.json"
+    agents.main(["--limit", "2", "--json", str(file)])
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["method"] for row in rows] == ["agent", "agent, temperature 0", "agent + SLINVIT"] * 2
+    assert all(row["errors"] == 0 and row["n"] == 2 for row in rows)
+    assert (
+        sum(row["solved"] for row in rows if row["value"]) > sum(row["solved"] for row in rows if not row["value"]) / 2
+    )
+    assert "agent + SLINVIT" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("intercode") is None, reason="intercode-bench is not installed")
+def test_sql_agents_answer_from_a_recording(tmp_path):
+    tasks = sql_tasks()[:2]
+    log = [
+        {"task_id": int(task.id), "query": task.text, "actions": [task.data["gold"]] * 3 + ["SELECT 'wrong'"]}
+        for task in tasks
+    ]
+    (tmp_path / "sql.json").write_text(json.dumps(log))
+    file = tmp_path / "rows.json"
+    agents.main(["--limit", "2", "--recorded", str(tmp_path / "sql.json"), "--json", str(file)])
+    rows = {row["method"]: row for row in json.loads(file.read_text())["rows"] if row["problems"] == "intercode-sql"}
+    assert rows["agent + SLINVIT"]["solved"] == 2
+    assert rows["agent"]["llm_calls"] == 3  # an answer, its submission, and a word

@@ -215,10 +215,10 @@ def test_a_spent_budget_can_pass_through_or_fail():
 def test_a_budget_of_seconds_gives_up_a_hanging_call():
     slow = PolicyChatModel(policy=wanderer, latency=30)
     agent, _, given = corridor_agent(model=slow, budget=Budget(seconds=0.05), on_budget="error")
-    with pytest.raises((BudgetExhaustedError, TimeoutError)):
+    with pytest.raises(BudgetExhaustedError, match="seconds"):
         invoked(agent, given)
     agent, _, given = corridor_agent(model=slow, budget=Budget(seconds=0.05), on_budget="error")
-    with pytest.raises((BudgetExhaustedError, TimeoutError)):
+    with pytest.raises(BudgetExhaustedError, match="seconds"):
         invoked(agent, given, run="async")
 
 

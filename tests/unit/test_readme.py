@@ -42,6 +42,7 @@ RUN_BY = {
         "tests/unit/test_cli.py",
         '"report results/slinvit results/greedy --out report.html --markdown report.md"',
     ),
+    "python -m evals.agents --limit 2": ("tests/unit/test_evals.py", 'agents.main(["--limit", "2"'),
 }
 """Where each shell command of the README is run."""
 
