@@ -1,4 +1,4 @@
-"""What SLINVITMiddleware costs beside the bare agent: its own time per step, and wall time against the critical path."""
+"""What SLINVITMiddleware costs beside the bare agent: per step, and in wall time against the critical path."""
 
 from __future__ import annotations
 
@@ -32,13 +32,9 @@ def _closer(state: str, goal: str) -> float:
 def _agent(latency: float, **settings: Any) -> tuple[Any, dict[str, Any]]:
     toolkit = EnvironmentToolkit(Branching())
     options = {"candidates": K, "value": _closer, **settings}
-    middleware = (
-        [SLINVITMiddleware(toolkit=toolkit, **options)] if settings is not None and options["candidates"] else []
-    )
-    model = PolicyChatModel(policy=_policy, latency=latency)
-    return create_agent(model, toolkit.get_tools(), middleware=middleware), {
-        "messages": [("user", toolkit.start("go"))]
-    }
+    middleware = [SLINVITMiddleware(toolkit=toolkit, **options)] if options["candidates"] else []
+    agent = create_agent(PolicyChatModel(policy=_policy, latency=latency), toolkit.get_tools(), middleware=middleware)
+    return agent, {"messages": [("user", toolkit.start("go"))]}
 
 
 def _seconds(run: Callable[[], Any], clock: Callable[[], float]) -> float:
