@@ -225,10 +225,7 @@ class EnvironmentToolkit(BaseToolkit):
     @property
     def started(self) -> bool:
         """Whether the environment has a task."""
-        try:
-            return bool(self.environment.task)
-        except EnvironmentStateError:
-            return False
+        return self.environment._task is not None
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data that `restore` rebuilds the episode from, in any process."""
