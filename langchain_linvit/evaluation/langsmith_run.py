@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid5
@@ -72,9 +72,11 @@ class LangSmithRun:
         with self._surroundings():
             results = evaluate(self._solve, blocking=self.concurrency == 1, **self._arguments())
             try:
-                results.wait()
+                _wait(results)
             except BaseException:
                 self._stopped.set()
+                with suppress(BaseException):
+                    _wait(results)  # for the items under way; the others end at once
                 raise
         self._check()
 
@@ -135,6 +137,12 @@ class LangSmithRun:
             "experiment_prefix": self.name,
             "metadata": dict(self.metadata),
         }
+
+
+def _wait(results: Iterable[Any]) -> None:
+    """Until every row is there; `wait()` would join a thread, which Python 3.11 takes for ended once interrupted."""
+    for _ in results:
+        pass
 
 
 class _Recorder(RunEvaluator):
