@@ -150,7 +150,10 @@ class Simulation:
         return call_text(call)
 
     def _answered(self, candidate: Candidate, parent: Point) -> tuple[Point, Transition]:
-        """The end of the run: nothing changes any more."""
+        """The end of the run: nothing changes any more.
+
+        Where the environment is plainly unsolved and could go on, that is an error: it ranks below all that goes on.
+        """
         text = candidate.message.text or candidate.proposal.text
         point = Point(
             messages=[*parent.messages, candidate.message],
@@ -160,7 +163,8 @@ class Simulation:
             answer=text,
         )
         solved = None if parent.environment is None else parent.environment.solved
-        return point, Transition(f"The run ends with: {shorten(text)}", done=True, solved=solved)
+        error = "the run would end with the task unsolved" if solved is False and self.over is None else None
+        return point, Transition(f"The run ends with: {shorten(text)}", done=True, solved=solved, error=error)
 
     async def _act(
         self, candidate: Candidate, parent: Point, caller: Caller, opened: ExitStack

@@ -114,6 +114,20 @@ def test_an_answer_that_gives_up_is_worth_nothing_and_one_at_the_goal_ends_the_r
     assert result["messages"][-1].text == "done"
 
 
+def test_giving_up_ranks_below_a_call_that_is_worth_nothing():
+    def policy(messages, tools):
+        return {"I give up.": 0.9, LEFT: 0.1} if position(messages) == 2 else {RIGHT: 1.0}
+
+    def worthless(state, goal):
+        return 0.0
+
+    agent, toolkit, given = corridor_agent(policy, candidates=32, value=worthless, depth=1, task="reach 9")
+    for _ in agent.stream(given, stream_mode="updates"):
+        if len(toolkit.history) == 3:
+            break
+    assert [action for action, _ in toolkit.history] == ["go right", "go right", "go left"]
+
+
 def test_only_one_environment_action_of_a_message_counts():
     double = AIMessage(
         "",

@@ -226,6 +226,22 @@ def test_a_conversation_ends_when_the_goal_holds():
     assert NOVICE(conversation(solved), tools) == {"The goal holds.": 1.0}
 
 
+@pytest.mark.parametrize("name", ["put_down", "act"])
+def test_the_last_move_is_read_from_an_agents_conversation(name):
+    args = {"block": "orange"} if name == "put_down" else {"action": "put down the orange block"}
+    done = AIMessage("", tool_calls=[{"name": name, "args": args, "id": "2"}])
+    asked = conversation(SUSSMAN_STATE)
+    act = {"type": "function", "function": {"name": "act", "parameters": {"properties": {"action": {}}}}}
+    back = ToolReply("act", {"action": "pick up the orange block"})
+    state = "the orange block is on the table, the red block is on the table and the blue block is on the table"
+
+    def share(status):
+        said = [*asked, done, ToolMessage(block("state", state), tool_call_id="2", status=status)]
+        return NOVICE(said, [act])[back]
+
+    assert share("success") < share("error")
+
+
 def test_unknown_tools_leave_the_words():
     other = {"type": "function", "function": {"name": "search", "parameters": {"properties": {"query": {}}}}}
     assert all(reply.startswith("Action: ") for reply in NOVICE(conversation(SUSSMAN_STATE), [other]))

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 
 from langchain_linvit.environments.base import Task
 from langchain_linvit.environments.intercode import SqlEnvironment
@@ -135,3 +135,25 @@ def test_agreement_takes_the_rows_that_most_of_the_prior_leads_to(tmp_path, monk
     assert values[result.plan[0]] == pytest.approx(0.6, abs=0.15)
     assert values["SELECT Name FROM animal"] == pytest.approx(0.4, abs=0.15)
     assert result.value == "agreement"
+
+
+def test_a_recorded_model_takes_part_in_an_agents_conversation(log):
+    model = RecordedChatModel.from_logs(log, keep=answers_only).bind_tools([execute_sql, submit])
+    asked = [HumanMessage(QUESTION)]
+    first = model.invoke(asked)
+    assert first.tool_calls[0]["name"] == "execute_sql"
+    answered = [*asked, first, ToolMessage("rows", name="execute_sql", tool_call_id="1")]
+    assert model.invoke(answered).tool_calls[0]["name"] == "submit"
+    refused = [*asked, first, ToolMessage("Error", name="execute_sql", tool_call_id="1", status="error")]
+    assert model.invoke(refused).tool_calls[0]["name"] == "execute_sql"
+    assert not model.invoke([*answered, ToolMessage("over", name="submit", tool_call_id="2")]).tool_calls
+    with pytest.raises(InvalidSettingError, match="takes one of"):
+        RecordedChatModel.from_logs(log).bind_tools([submit]).invoke(asked)
+
+
+def execute_sql(query: str) -> str:
+    """Run a statement."""
+
+
+def submit() -> str:
+    """End the episode."""
