@@ -60,6 +60,7 @@ def measure(point: Point) -> dict[str, Any]:
     return {
         "benchmark": name,
         "method": method,
+        "settings": setting,
         "setting": ", ".join(f"{key} {value}" for key, value in setting.items()),
         "prior": made.prior,
         "value": found[0].value,

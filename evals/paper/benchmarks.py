@@ -41,9 +41,9 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
     },
     "alfworld": {
         "slinvit": {"breadth": None, **LEAN},
-        "tot": {"candidates": 3},
-        "rap": {"candidates": 3},
-        "lats": {"candidates": 3},
+        "tot": {"candidates": 2, "beam": 1},
+        "rap": {"candidates": 2, "weight": 0.2},
+        "lats": {"candidates": 2, "weight": 0.5},
     },
     "intercode": {
         "slinvit": {"candidates": CANDIDATES, "depth": 1},
@@ -143,6 +143,12 @@ class Benchmark:
     def parts(self) -> list[Sequence[Example]]:
         """The tasks, in parts."""
         return [self.examples[start : start + self.part] for start in range(0, len(self.examples), self.part)]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What tables and figures need to know of it, as plain data."""
+        names = ("title", "prior", "group", "completions", "env_steps", "notes")
+        return {name: getattr(self, name) for name in names}
 
     def budgets(self, contender: Contender) -> list[Budget]:
         """What the contender may spend per task, rung by rung."""
