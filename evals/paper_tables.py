@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         rows, found, results = rows + shown[0], found + shown[1], results + shown[2]
     settings = {
         "scope": {key: value for key, value in asdict(scope).items() if key not in ("data", "intercode_dir")},
-        "benchmarks": {each.name: {"title": each.title, "prior": each.prior, "notes": each.notes} for each in chosen},
+        "benchmarks": {each.name: each.about for each in chosen},
         "left_out": missing,
         "verdicts": found,
         "cpu_seconds": round(_cpu_seconds(), 1),
@@ -79,8 +79,8 @@ def show(
     rows = [row_of(chosen, *each) for each in ran]
     found = verdicts(chosen, ran)
     oracles = {row["method"]: row["sees_verdict"] for row in rows}
-    console.print(rich_table(budget_table(chosen, rows, sentences(found, oracles))))
-    by_group = group_table(chosen, rows)
+    console.print(rich_table(budget_table(chosen.about, rows, sentences(found, oracles))))
+    by_group = group_table(chosen.about, rows)
     if by_group is not None:
         console.print(rich_table(by_group))
     return rows, [{**each.model_dump(), "standing": each.standing} for each in found], [each[2] for each in ran]

@@ -77,6 +77,8 @@ class ValueEstimator(ABC):
     """Whether leaves are evaluated one a unit, at once and resumable; else all of a layer together."""
     uses_horizon: bool = False
     """Whether an estimate depends on the remaining steps, and so is shared only between equal ones."""
+    compares: bool = False
+    """Whether an estimate depends on where the siblings lead, and so can be made only once all of them are known."""
 
     @abstractmethod
     async def estimate(
@@ -312,6 +314,7 @@ class AgreementValue(ValueEstimator):
 
     name: str = "agreement"
     per_leaf: bool = False
+    compares: bool = True
 
     async def estimate(
         self, leaves: Sequence[Leaf], caller: Caller, prepared: Mapping[str, Any]
@@ -371,6 +374,11 @@ class BlendValue(ValueEstimator):
     def uses_horizon(self) -> bool:  # type: ignore[override]
         """Whether any part depends on the remaining steps."""
         return any(part.uses_horizon for _, part in self.parts)
+
+    @property
+    def compares(self) -> bool:  # type: ignore[override]
+        """Whether any part depends on the siblings."""
+        return any(part.compares for _, part in self.parts)
 
     def bound_to(self, prior: PolicyPrior, model: Any) -> ValueEstimator:
         """Every part bound to the planner's prior and model."""

@@ -1,8 +1,9 @@
 """The paper's benchmarks as they are run here: tasks, contenders, and the budgets that all of them get alike.
 
-Settings of SLINVIT are those that `evals.blocksworld`, `evals.alfworld_budget` and `evals.intercode` froze, chosen
-on generated problems or before anything was run. The ladders of completions are geometric. Every contender of a
-benchmark has the same model, value estimator, forks and budgets.
+Settings of the searches, SLINVIT's included, were chosen on generated problems for budgets like these, by the rule of
+`evals.paper_settings` (SLINVIT's on ALFWorld by `evals.alfworld_budget`); those on InterCode follow from a task's being
+one decision. The ladders of completions are geometric. Every contender of a benchmark has the same model, value
+estimator, forks and budgets.
 """
 
 from __future__ import annotations
@@ -21,16 +22,35 @@ from evals.blocksworld import SEARCH
 from evals.intercode import CANDIDATES
 from langchain_linvit.accounting import Budget
 from langchain_linvit.applications import GENERATED_PROBLEMS
-from langchain_linvit.evaluation import METHODS, load_dataset, to_task
+from langchain_linvit.evaluation import load_dataset, to_task
 
 METHOD_ORDER = (
-    "greedy", "react", "try_again", "plan_and_solve", "best_of_n", "reflexion", "tot", "rap", "lats",
+    "slinvit", "greedy", "react", "try_again", "plan_and_solve", "best_of_n", "reflexion", "tot", "rap", "lats",
 )  # fmt: skip
-"""The baselines, from the simplest to the searches."""
-RATED = ("best_of_n", "reflexion", "tot", "rap", "lats")
+"""SLINVIT, then the baselines, from the simplest to the searches."""
+RATED = ("slinvit", "best_of_n", "reflexion", "tot", "rap", "lats")
 """Those that take the value estimator."""
 SEARCHES = ("tot", "rap", "lats")
 """Those that search a tree of proposals."""
+CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
+    "blocksworld": {
+        "slinvit": {"candidates": None, "beam": 1, "depth": 6, "kl_coef": 0.0},
+        "tot": {"candidates": None, "beam": 1},
+        "rap": {"candidates": None, "weight": 0.5, "exploration": 1.0},
+        "lats": {"candidates": None, "weight": 0.8, "exploration": 0.3},
+    },
+    "alfworld": {
+        "slinvit": {"breadth": None, **LEAN},
+        "tot": {"candidates": 2, "beam": 1},
+        "rap": {"candidates": 2, "weight": 0.2},
+        "lats": {"candidates": 2, "weight": 0.5},
+    },
+    "intercode": {
+        "slinvit": {"candidates": CANDIDATES, "depth": 1},
+        **{name: {"candidates": CANDIDATES} for name in SEARCHES},
+    },
+}
+"""Settings of the searches, by family of benchmarks; `evals/results/paper_settings.json` has the others."""
 SQL_TASKS, BASH_TASKS = 60, 40
 """InterCode tasks by default, spread over hardness and file systems: a command in the sandbox takes its time."""
 QUICK_PROBLEMS, QUICK_GAMES = 4, 3
@@ -124,6 +144,12 @@ class Benchmark:
         """The tasks, in parts."""
         return [self.examples[start : start + self.part] for start in range(0, len(self.examples), self.part)]
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What tables and figures need to know of it, as plain data."""
+        names = ("title", "prior", "group", "completions", "env_steps", "notes")
+        return {name: getattr(self, name) for name in names}
+
     def budgets(self, contender: Contender) -> list[Budget]:
         """What the contender may spend per task, rung by rung."""
         ladder = self.completions if contender.uses_model else [None]
@@ -140,14 +166,11 @@ def benchmark(name: str, scope: Scope) -> Benchmark:
     return BENCHMARKS[name](scope)
 
 
-def _contenders(value: Any, slinvit: dict[str, Any], searches: dict[str, Any], **shared: Any) -> Iterator[Contender]:
-    """SLINVIT and every baseline that there is, on one value estimator."""
-    common = {"retry_delay": 0.0, **shared}
-    yield Contender("slinvit", "slinvit", {"value": value, **slinvit, **common})
+def _contenders(family: str, value: Any, **shared: Any) -> Iterator[Contender]:
+    """SLINVIT and every baseline, on one value estimator."""
     for name in METHOD_ORDER:
-        if name in METHODS:
-            own = {"value": value} if name in RATED else {}
-            yield Contender(name, name, {**own, **(searches if name in SEARCHES else {}), **common})
+        own = {"value": value} if name in RATED else {}
+        yield Contender(name, name, {"retry_delay": 0.0, **own, **CHOSEN[family].get(name, {}), **shared})
 
 
 def _blocksworld(steps: int, scope: Scope) -> Benchmark:
@@ -160,7 +183,9 @@ def _blocksworld(steps: int, scope: Scope) -> Benchmark:
         limit = min(limit or GENERATED_PROBLEMS, GENERATED_PROBLEMS)
     examples = load_dataset("blocksworld", data=source, split=f"step_{steps}", limit=limit, seed=scope.seed)
     contenders = [
-        *_contenders(blocks_in_place, SEARCH, {"candidates": None}),
+        *_contenders("blocksworld", blocks_in_place),
+        Contender("slinvit, beam 3", "slinvit", {**SEARCH, "value": blocks_in_place}),
+        Contender("slinvit, paper's k and N", f"paper-blocksworld-{steps}", {"retry_delay": 0.0}),
         Contender("breadth-first, no model", "breadth_first", {"retry_delay": 0.0}, uses_model=False),
         Contender("beam search, no model", "beam_search", {"value": blocks_in_place, "retry_delay": 0.0},
                   uses_model=False),
@@ -176,7 +201,7 @@ def _blocksworld(steps: int, scope: Scope) -> Benchmark:
         model=blocksworld_model("novice"),
         prior="novice (simulated)",
         group="optimal_steps",
-        part=60,
+        part=20,
         notes=[
             f"{len(examples)} problems: {source.name if source else 'generated, 4 blocks'}. Model: the embedded "
             "novice, simulated. V^: hand-written rules, the same for every method that takes a value."
@@ -190,11 +215,8 @@ def _alfworld(scope: Scope) -> Benchmark:
 
     source = scope.file("alfworld", "valid_seen")
     examples = load_dataset("alfworld", data=source, limit=scope.tasks(GAMES, QUICK_GAMES), seed=1_000 + scope.seed)
-    lean = {"breadth": None, **LEAN}
-    value = lean.pop("value")
-    usual = list(_contenders(value, lean, {"candidates": lean["candidates"]}, horizon=50))
     contenders = [
-        *usual,
+        *_contenders("alfworld", "critic", horizon=50),
         Contender("slinvit, paper's k and N", "paper-alfworld", {"retry_delay": 0.0}),
         Contender("breadth-first, no model", "breadth_first", {"retry_delay": 0.0}, uses_model=False),
     ]
@@ -209,7 +231,7 @@ def _alfworld(scope: Scope) -> Benchmark:
         model=household_model("novice", seed=scope.seed),
         prior="novice (simulated)",
         group="kind",
-        part=15,
+        part=10,
         notes=[
             f"{len(examples)} games: {'valid_seen' if source else 'generated'}, 50 real steps. Model: the embedded "
             "novice, simulated. V^: the same model as a critic, whose judgements are completions too."
@@ -223,7 +245,7 @@ def _intercode(kind: str, environment: Callable[[], Any], examples: list[Example
     horizon = {"horizon": 1}
     contenders = [
         Contender(each.label, each.target, each.settings if each.label == "try_again" else {**each.settings, **horizon})
-        for each in _contenders("agreement", {"candidates": CANDIDATES, "depth": 1}, {"candidates": CANDIDATES})
+        for each in _contenders("intercode", "agreement")
     ]
     oracle = {**contenders[0].settings, "value": "oracle"}
     contenders.append(Contender("slinvit, oracle", "slinvit", oracle, note="sees the verdict, as the paper's search"))

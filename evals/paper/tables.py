@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.paper.benchmarks import Benchmark
 from langchain_linvit.evaluation.tables import Table, number, percent
 
 Row = dict[str, Any]
+About = Mapping[str, Any]
+"""A benchmark's `about`."""
 
 
-def budget_table(chosen: Benchmark, rows: Sequence[Row], lines: Sequence[str]) -> Table:
+def budget_table(about: About, rows: Sequence[Row], lines: Sequence[str]) -> Table:
     """Success at each budget, in brackets the completions that a task has used of it."""
     columns = [
-        "method", "V^", *(f"≤ {rung}" for rung in chosen.completions), "env steps", "seconds", "errors",
+        "method", "V^", *(f"≤ {rung}" for rung in about["completions"]), "env steps", "seconds", "errors",
     ]  # fmt: skip
     cells = []
     for label, found in _by_method(rows).items():
@@ -25,30 +26,30 @@ def budget_table(chosen: Benchmark, rows: Sequence[Row], lines: Sequence[str]) -
             [
                 label,
                 (top["value"] or "none") + (" (verdict!)" if top["sees_verdict"] else ""),
-                *(rungs.get(rung, free) for rung in chosen.completions),
+                *(rungs.get(rung, free) for rung in about["completions"]),
                 number(top["env_steps"]),
                 number(top["seconds"]),
                 str(sum(row["errors"] for row in found)),
             ]
         )
     notes = [
-        *chosen.notes,
+        *about["notes"],
         f"Success at each budget of completions (in brackets: used, mean per task), each with at most "
-        f"{chosen.env_steps} environment steps; env steps and seconds at the top. "
+        f"{about['env_steps']} environment steps; env steps and seconds at the top. "
         "Differences in points, McNemar's exact p, not corrected; level: p at least 0.05.",
         *lines,
     ]
     warnings = [f"{row['method']}: {row['note']}" for row in _tops(rows) if row["note"]]
-    return Table(f"{chosen.title}, {rows[0]['n']} tasks, prior: {chosen.prior}", columns, cells, notes, warnings)
+    return Table(f"{about['title']}, {rows[0]['n']} tasks, prior: {about['prior']}", columns, cells, notes, warnings)
 
 
-def group_table(chosen: Benchmark, rows: Sequence[Row]) -> Table | None:
+def group_table(about: About, rows: Sequence[Row]) -> Table | None:
     """Success by group at the largest budget; None where there is one group only."""
     groups = list(dict.fromkeys(group for row in rows for group in row["by_group"]))
     if len(groups) < 2:
         return None
     cells = [[row["method"], *(percent(row["by_group"][group]) for group in groups)] for row in _tops(rows)]
-    title = f"{chosen.title}, by {chosen.group}, ≤ {chosen.completions[-1]} completions"
+    title = f"{about['title']}, by {about['group']}, ≤ {about['completions'][-1]} completions"
     return Table(title, ["method", *groups], cells)
 
 

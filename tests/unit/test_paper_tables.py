@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from evals import paper_tables
-from evals.paper.benchmarks import BENCHMARKS, Scope, benchmark
+from evals import paper_figure4, paper_figure5, paper_page, paper_tables
+from evals.common import RESULTS
+from evals.paper.benchmarks import BENCHMARKS, CHOSEN, Scope, benchmark
 from evals.paper.runs import collected
 from evals.paper.verdicts import Verdict, sentences, verdicts
+from evals.paper_settings import GRIDS, with_choice
+from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.evaluation.results import ITEMS_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +30,7 @@ def uninterrupted(tmp_path_factory):
     """A tiny run in one process: its folder and its results."""
     folder = tmp_path_factory.mktemp("paper")
     arguments = ["--processes", "1", "--out", str(folder / "runs"), "--json", str(folder / "tables.json")]
-    paper_tables.main([*SMALL, *arguments])
+    paper_tables.main([*SMALL, *arguments, "--report", str(folder / "report.html")])
     return folder
 
 
@@ -51,6 +54,65 @@ def test_verdicts_say_what_the_records_say(uninterrupted):
         ours, theirs = solved["slinvit", verdict.completions], solved[verdict.against, verdict.completions]
         assert verdict.difference == (sum(ours) - sum(theirs)) / 2
         assert verdict.only_ours == sum(a > b for a, b in zip(ours, theirs, strict=True))
+
+
+def test_the_report_opens_every_run_and_puts_slinvit_first(uninterrupted):
+    page = (uninterrupted / "report.html").read_text()
+    assert "slinvit" in page
+    assert page.index("slinvit") < page.index("best_of_n")
+
+
+def test_the_searches_have_the_settings_that_were_chosen_on_generated_problems():
+    rows = json.loads((RESULTS / "paper_settings.json").read_text())["rows"]
+    assert list(with_choice(rows)) == rows
+    assert {(row["benchmark"], row["method"]) for row in rows} == {
+        (name, each) for name in GRIDS for each in GRIDS[name]
+    }
+    for row in rows:
+        if row["chosen"]:
+            assert CHOSEN[row["benchmark"].split("-")[0]][row["method"]].items() >= row["settings"].items()
+
+
+def test_figures_are_drawn_from_results_alone(uninterrupted, tmp_path):
+    pytest.importorskip("matplotlib")
+    results = tmp_path / "tables.json"
+    results.write_bytes((uninterrupted / "tables.json").read_bytes())
+    paper_figure4.main(["--results", str(results)])
+    paper_figure5.main(["--results", str(results)])
+    for name in ("paper_figure4.png", "paper_figure5.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_refuse_other_results(tmp_path):
+    (tmp_path / "other.json").write_text('{"rows": []}')
+    with pytest.raises(InvalidSettingError, match="no results of evals.paper_tables"):
+        paper_figure4.main(["--results", str(tmp_path / "other.json")])
+
+
+def test_the_page_holds_the_tables_of_its_results(uninterrupted, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{paper_page.BEGIN}\nold\n{paper_page.END}\nafter\n")
+    paper_page.main(["--results", str(uninterrupted / "tables.json"), "--page", str(page)])
+    text = page.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| slinvit | rules |" in text
+    assert "≤ 8 completions: slinvit is" in text
+
+
+def test_a_page_without_marks_is_left_alone(uninterrupted, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+    with pytest.raises(InvalidSettingError, match="needs the lines"):
+        paper_page.main(["--results", str(uninterrupted / "tables.json"), "--page", str(page)])
+    assert page.read_text() == "nothing"
+
+
+@pytest.mark.skipif(not (RESULTS / "paper_tables.json").exists(), reason="no results of the whole run are committed")
+def test_the_committed_page_says_what_the_committed_results_say():
+    content = paper_page.tables(*paper_page.read(RESULTS / "paper_tables.json"))
+    assert paper_page.with_tables(paper_page.PAGE.read_text(), content) == paper_page.PAGE.read_text()
 
 
 def verdict(against, only_ours, only_theirs, p_value):
