@@ -85,7 +85,7 @@ def test_figures_are_drawn_from_results_alone(uninterrupted, tmp_path):
 
 def test_figures_refuse_other_results(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": []}')
-    with pytest.raises(InvalidSettingError, match="no results of evals.paper_tables"):
+    with pytest.raises(InvalidSettingError, match="no results of evals"):
         paper_figure4.main(["--results", str(tmp_path / "other.json")])
 
 
