@@ -63,7 +63,11 @@ def corridor_solved(plan):
     return [world.step(action) for action in plan][-1].solved
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def named(setting):
+    return getattr(setting, "__name__", str(setting))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: " ".join(map(named, settings.values())))
 @pytest.mark.parametrize("seed", range(3))
 def test_the_planner(settings, seed):
     options = {"retries": 1, "retry_delay": 0.0, "horizon": 6, "seed": seed, "budget": Budget(completions=400)}
