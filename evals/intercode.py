@@ -1,4 +1,4 @@
-"""What the two InterCode evaluations share: gold scores, replays of recorded steps, and decisions on one recording."""
+"""What the two InterCode evaluations share: gold scores, and decisions on one recording."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from langchain_linvit.environments.base import Environment, Task
 from langchain_linvit.evaluation import Greedy, Method, SlinvitMethod, judged, summary_row
 from langchain_linvit.planner import PlanResult
 
-TOLERANCE = 0.011
-"""Rewards are rounded to two digits in their parts; those that differ by no more are the same."""
 TRIES = 3
 """How often a gold is run before it counts as scoring below 1."""
 TOLD = {
@@ -60,45 +58,6 @@ def _score(environment: Environment, task: Task, action: str) -> float:
     environment.reset(task)
     failed = environment.step(action).error
     return 0.0 if failed else environment.evaluate().score
-
-
-def replay_row(
-    environment: Environment, logs: Sequence[Path], backend: str, task_of: Callable[[Path, dict[str, Any]], Task | None]
-) -> dict[str, Any]:  # fmt: skip
-    """The share of recorded steps whose recorded reward is reproduced here, each log from a fresh episode.
-
-    InterCode's scripts submit after every action (ReAct: at the end). Steps without a submission have the integer 0
-    in the logs: they are carried out, and not counted.
-    """
-    steps = same = 0
-    different: list[dict[str, Any]] = []
-    for path in logs:
-        for episode in track(read_log(path), f"replay {path.name} ({backend})", transient=True):
-            task = task_of(path, episode)
-            for number, expected, reward in replayed(environment, task, episode) if task else ():
-                agrees = abs(expected - reward) <= TOLERANCE
-                steps, same = steps + 1, same + agrees
-                if not agrees and task:
-                    row = {"log": path.name, "task": task.id, "step": number, "here": reward, "log_has": expected}
-                    different.append(row)
-    share = same / steps if steps else 0.0
-    row = {"method": "replay", "backend": backend, "n": steps, "solved": same, "success": share}
-    return {**row, "different": different[:200]}
-
-
-def replayed(environment: Environment, task: Task, episode: dict[str, Any]) -> Iterator[tuple[int, float, float]]:
-    """(step, recorded reward, reward here) of the steps that were submitted."""
-    environment.reset(task)
-    failed = False
-    recorded = zip(episode["actions"], episode["observations"], episode["rewards"], strict=False)
-    for number, (action, observation, expected) in enumerate(recorded):
-        if str(observation).startswith("No SQL code was found"):
-            continue  # the script's own reply: nothing was run
-        text = action.removeprefix("execute[").removesuffix("]") if action.startswith("execute[") else action
-        if not text.startswith("submit"):
-            failed = environment.step(text).error is not None
-        if isinstance(expected, float):
-            yield number, expected, 0.0 if failed else environment.evaluate().info["intercode_reward"]
 
 
 def decisions(make_environment: Callable[[], Environment], recorded: bool) -> list[tuple[Method, str | None]]:

@@ -2,6 +2,7 @@
 
 python -m evals.intercode_bash
 python -m evals.intercode_bash --intercode-dir ~/intercode --recorded bash_*.json.xz --json results.json
+python -m evals.intercode_bash --only replay --intercode-dir ~/intercode --recorded bash_*.json.xz --json results.json
 
 The script "try again" was told the gold reward after every action and stopped at 1. So a right action is the last one
 of its log, and what it repeats is more often wrong: the shares that the recorded model takes from the logs carry some
@@ -10,6 +11,7 @@ of the gold with them. Rows of a recorded model compare decisions on equal terms
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from evals.common import parser, print_table, write_results
-from evals.intercode import CANDIDATES, decision_rows, gold_row, log_row, print_golds, replay_row
+from evals.intercode import CANDIDATES, decision_rows, gold_row, log_row, print_golds
+from evals.intercode_bash_replay import ScriptedBash, cause, replayed_task
+from evals.intercode_replay import replay_row, replays
 from langchain_linvit.environments.base import Task
 from langchain_linvit.environments.intercode import BashEnvironment, bash_tasks, nl2bash_tasks
 from langchain_linvit.models.recorded import RecordedChatModel
@@ -62,13 +66,35 @@ def compared_rows(
     )
 
 
+def replay(tasks: list[Task], logs: list[Path], mode: str) -> dict[str, Any]:
+    """The row of the recorded steps, as their scripts ran them."""
+    steps = replays(ScriptedBash(mode=mode), logs, replayed_task(tasks, recorded_task(tasks)))
+    return replay_row(steps, "repository's 200", cause)
+
+
+def renew(file: Path | None, row: dict[str, Any]) -> None:
+    """Put a row in the place of its method's row in a file of results."""
+    if file is not None and file.exists():
+        content = json.loads(file.read_text(encoding="utf-8"))
+        rows = [one for one in content["rows"] if one["method"] != row["method"]]
+        write_results(file, content["benchmark"], content["settings"], [*rows, row])
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the evaluation and print its tables."""
     arguments = parser(__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--intercode-dir", type=Path, help="a clone of InterCode's repository, for its 200 tasks")
     arguments.add_argument("--recorded", type=Path, nargs="*", default=[], help="InterCode logs to replay")
     arguments.add_argument("--mode", default="auto", help="overlay, copy or auto")
+    arguments.add_argument("--only", choices=["replay"], help="only this part; its row in --json is renewed")
     options = arguments.parse_args(argv)
+    if options.only:
+        if not (options.intercode_dir and options.recorded):
+            arguments.error("--only replay needs --intercode-dir and --recorded")
+        row = replay(nl2bash_tasks(options.intercode_dir)[: options.limit], options.recorded, options.mode)
+        renew(options.json, row)
+        print_table("InterCode-Bash, recorded steps", [row], GOLD_COLUMNS)
+        return
     sandboxed = environment(options.mode)
     shipped = bash_tasks()[: options.limit]
     rows = [gold_row(sandboxed, shipped, WRONG, "package's 24")]
@@ -89,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
         print_table("InterCode-Bash, the same proposals, different decisions", rows, COLUMNS)
         write_results(options.json, "intercode_bash", settings, rows)
     if tasks and options.recorded:  # last: it takes the longest
-        rows.append(replay_row(sandboxed, options.recorded, "repository's 200", recorded_task(tasks)))
+        rows.append(replay(tasks, options.recorded, options.mode))
         write_results(options.json, "intercode_bash", settings, rows)
     print_table("InterCode-Bash, the sandbox", [row for row in rows if "backend" in row], GOLD_COLUMNS)
     print_golds(rows)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.common import parser, print_table, write_results
-from evals.intercode import CANDIDATES, decision_rows, gold_row, log_row, print_golds, replay_row
+from evals.intercode import CANDIDATES, decision_rows, gold_row, log_row, print_golds
+from evals.intercode_replay import replay_row, replays
 from langchain_linvit.environments.base import Task
 from langchain_linvit.environments.intercode import SqlEnvironment, sql_tasks
 from langchain_linvit.environments.intercode.mysql_setup import local_mariadb
@@ -38,7 +39,7 @@ def backend_rows(backends: dict[str, SqlEnvironment], tasks: list[Task], logs: l
     for name, environment in backends.items():
         yield gold_row(environment, tasks, WRONG, name)
         if logs:
-            yield replay_row(environment, logs, name, recorded_task(tasks))
+            yield replay_row(replays(environment, logs, recorded_task(tasks)), name)
 
 
 def recorded_task(tasks: list[Task]) -> Callable[[Path, dict[str, Any]], Task | None]:
