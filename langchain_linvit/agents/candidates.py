@@ -1,10 +1,10 @@
-"""Candidate messages of one model call: sampled, read, merged where they do the same, and weighed by the prior."""
+"""Candidate messages of one model call: sampled, merged where they do the same, and weighed; or composed of actions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain.agents.middleware.types import ModelResponse
@@ -21,12 +21,12 @@ SHOWN_CANDIDATE = 500
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the agent could do next: one message of the model, standing for all samples that do the same.
+    """What the agent could do next: one message, standing for all samples that do the same.
 
     Attributes:
         response: What the model call would return: the message, and a structured response where it holds one.
         proposal: What it does, with log pi_LLM of it and where that number came from.
-        count: How many samples do the same.
+        count: How many samples do the same; 0 for a message that was composed of an action.
     """
 
     response: ModelResponse[Any]
@@ -109,6 +109,22 @@ def merged(
     with_logprobs = bool(read) and all(answer.tokens for _, answer in read)
     proposals = by_sequence(read) if with_logprobs else by_frequency(read, smoothing)
     return [Candidate(first[proposal.text], proposal, counts[proposal.text]) for proposal in proposals]
+
+
+def composed(proposal: Proposal, call: Mapping[str, Any] | None, message_id: str) -> Candidate:
+    """The message that takes a proposed action.
+
+    Args:
+        proposal: The action, and its prior.
+        call: The tool call that stands for it, as `name` and `args`; None where none does.
+        message_id: Id of the message, and part of its call's.
+    """
+    if call is None:
+        wrong = replace(proposal, error=proposal.error or "none of the agent's tools stands for this action")
+        return Candidate(ModelResponse([AIMessage(proposal.text, id=message_id)]), wrong, 0)
+    named = ToolCall(name=call["name"], args=call["args"], id=f"call_{message_id}", type="tool_call")
+    message = AIMessage("", tool_calls=[named], id=message_id)
+    return Candidate(ModelResponse([message]), replace(proposal, text=call_text(call)), 0)
 
 
 def history_of(messages: Sequence[AnyMessage], spelled: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -84,7 +84,8 @@ class Decision:
         """Sample, and search where the samples differ."""
         candidates = await lookahead.propose()
         if not candidates:
-            if lookahead.exhausted is None and lookahead.failures:
+            # Without candidates of its own making, the model still has its say: failing there is the handler's matter.
+            if lookahead.exhausted is None and lookahead.failures and self.settings.candidates is not None:
                 raise lookahead.failures[0]
             return _Found()
         if len(candidates) == 1:
@@ -131,18 +132,23 @@ class Decision:
         used = sum(message.name in self._environment_tools for message in request.messages)
         root = {**blank_node(node_id, None, "", used=used), "key": start.key(node_id)}
         judge = self.model or request.model
+        prior, known = ChatPrior(judge), memory.get("known", {})
         return Lookahead(
             settings=self.settings,
             request=request,
             handler=handler,
             sampler=sampler,
             simulation=simulation,
-            value=self.value.bound_to(ChatPrior(judge), judge),
+            prior=prior,
+            value=self.value.bound_to(prior, judge),
             caller=caller,
             root=root,  # type: ignore[arg-type]
             start=start,
             visited=frozenset(memory.get("visited", [])),
             horizon=self._horizon(used),
+            values=dict(known.get("values", {})),
+            proposals=dict(known.get("proposals", {})),
+            prior_failed=memory.get("prior_failed", False),
         )
 
     @property
@@ -213,6 +219,9 @@ class Decision:
         memory["visited"] = [*memory.get("visited", []), lookahead.root["key"]]
         memory["guesses"] = dict(point.guesses) if point is not None else {}
         memory["steps"] = memory.get("steps", 0) + 1
+        memory["prior_failed"] = lookahead.prior_failed
+        if found.branch:
+            memory["known"] = lookahead.below(found.branch[0])
         usage = add_counts(state.get("linvit_usage") or {}, spent)
         if self.toolkit is not None:
             usage["env_steps_real"] = len(self.toolkit.history)

@@ -1,19 +1,20 @@
 """The search behind one model call: layer by layer, on the planner's own tree, until a branch can be selected.
 
 The tree, its scores (`sum(r + kl_coef * log p) + V`) and the selection are the planner's; what differs is how a
-node is expanded (the agent's own model call, through every inner middleware) and tried (`simulation`).
+node is tried (`simulation`) and expanded: by the agent's own model call, through every inner middleware, or, after an
+environment action, by the planner's prior over actions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langgraph.errors import GraphBubbleUp
 
-from langchain_linvit.agents.candidates import Candidate, ai_message, from_model, merged
+from langchain_linvit.agents.candidates import Candidate, ai_message, composed, from_model, merged
 from langchain_linvit.agents.settings import AgentSearchSettings
 from langchain_linvit.agents.simulation import Point, Simulation
 from langchain_linvit.calls import Caller, derive_seed
@@ -21,13 +22,16 @@ from langchain_linvit.environments.base import Environment, Task
 from langchain_linvit.environments.imagined import ImaginedEnvironment
 from langchain_linvit.errors import BudgetExhaustedError, ModelCallError
 from langchain_linvit.models.sampling import SamplingModel
-from langchain_linvit.planner.records import dead_node, emit, pending_nodes, proposal_data, shown, value_data
+from langchain_linvit.planner.records import dead_node, digest, emit, pending_nodes, proposal_data, shown, value_data
 from langchain_linvit.planner.selection import select_branch
 from langchain_linvit.planner.tree import Node, Tree, Value, View, agreement, analyse, value_key
+from langchain_linvit.priors import PolicyPrior, Proposal
 from langchain_linvit.values import Leaf, ValueEstimate, ValueEstimator
 
 Handler = Callable[[ModelRequest[Any]], Any]
 """The agent's model call below this middleware: sync, or (in an event loop) awaitable."""
+Answer = ModelResponse[Any] | list[Proposal] | Exception
+"""What one request for candidates comes to: a sampled message, or proposed actions."""
 
 
 @dataclass
@@ -40,12 +44,15 @@ class Lookahead:
         handler: What carries a model call out.
         sampler: The request's model, prepared for sampling: it never streams.
         simulation: How candidates are tried.
+        prior: pi_LLM over actions.
         value: V^.
         caller: What everything is called through and paid by.
         root, start: The real state: as a node, and its live side.
         visited: Keys of the states that the run has been in.
         horizon: Steps of the whole run.
         prepared: What the value estimator made for this task.
+        values, proposals: What is known of states already, by their keys; `below` says what of it to keep.
+        prior_failed: Whether the prior could not be asked, so that messages are sampled instead.
     """
 
     settings: AgentSearchSettings
@@ -53,6 +60,7 @@ class Lookahead:
     handler: Handler
     sampler: SamplingModel
     simulation: Simulation
+    prior: PolicyPrior
     value: ValueEstimator
     caller: Caller
     root: Node
@@ -63,10 +71,12 @@ class Lookahead:
     nodes: dict[str, Node] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+    proposals: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     points: dict[str, Point] = field(default_factory=dict)
     candidates: dict[str, Candidate] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    prior_failed: bool = False
     exhausted: str | None = None
 
     @property
@@ -92,7 +102,9 @@ class Lookahead:
     async def propose(self) -> list[Candidate]:
         """The candidates of the real state, merged; `failures` says why some or all are missing."""
         self.nodes[self.root["id"]], self.points[self.root["id"]] = self.root, self.start
-        return (await self._sample([self.root["id"]]))[0]
+        if self.settings.candidates is None and self._is_over:
+            return []
+        return (await self._propose([self.root["id"]]))[0]
 
     async def search(self, candidates: Sequence[Candidate]) -> list[str]:
         """Node ids of the best branch; its first node is what to do now."""
@@ -100,7 +112,7 @@ class Lookahead:
             await self._try_all([(self.root["id"], candidates)])
             while (view := self.view).phase != "select" and self.exhausted is None:
                 if view.phase == "propose":
-                    found = await self._sample(view.batch)
+                    found = await self._propose(view.batch)
                     await self._try_all(list(zip(view.batch, found, strict=True)))
                 else:
                     await self._estimate(view.batch)
@@ -111,23 +123,75 @@ class Lookahead:
             self.tree, self.view, selection=self.settings.selection, kl_coef=self.settings.kl_coef, seed=seed
         )
 
+    def below(self, node_id: str) -> dict[str, Any]:
+        """What the next search can use of this one: values and proposals of the states from `node_id` on."""
+        nodes = [self.nodes[each] for each in self.tree.subtree(node_id)]
+        keys = {self._value_key(node) for node in nodes} if not self.value.compares else set()
+        states = {node["key"] for node in nodes}
+        return {
+            "values": {key: value for key, value in self.values.items() if key in keys and not value["error"]},
+            "proposals": {key: found for key, found in self.proposals.items() if key in states},
+        }
+
     def close(self) -> None:
         """Close every fork."""
         for point in self.points.values():
             point.close()
 
-    async def _sample(self, node_ids: Sequence[str]) -> list[list[Candidate]]:
-        """Candidates for each node: all model calls of a layer at once."""
+    async def _propose(self, node_ids: Sequence[str]) -> list[list[Candidate]]:
+        """Candidates for each node; where the prior fails, messages are sampled, there and from then on."""
+        found = await self._answers(node_ids)
+        layer = {node_id: self._read(node_id, answers) for node_id, answers in found.items()}
+        failed = [node_id for node_id, answers in found.items() if self._prior_failed(node_id, answers)]
+        if failed:
+            self.prior_failed = True
+            again = await self._answers(failed)
+            layer.update({node_id: self._read(node_id, answers) for node_id, answers in again.items()})
+        return [layer[node_id] for node_id in node_ids]
+
+    def _prior_failed(self, node_id: str, answers: Sequence[Answer]) -> bool:
+        acting = self.settings.candidates is not None and self._takes_actions(node_id)
+        return acting and any(isinstance(answer, ModelCallError) for answer in answers)
+
+    async def _answers(self, node_ids: Sequence[str]) -> dict[str, list[Answer]]:
+        """What comes back for each node: all requests of a layer at once."""
+        requests = [(node_id, request) for node_id in node_ids for request in self._requests(node_id)]
+        answers = await self.caller.gather([request for _, request in requests])
+        found: dict[str, list[Answer]] = {node_id: [] for node_id in node_ids}
+        for (node_id, _), answer in zip(requests, answers, strict=True):
+            found[node_id].append(answer)
+        return found
+
+    def _requests(self, node_id: str) -> list[Callable[[Caller], Awaitable[Answer]]]:
+        """What a node's candidates are asked for by: one request over its actions, or one for each message."""
+        if self._takes_actions(node_id):
+            known = self.nodes[node_id]["key"] in self.proposals
+            return [] if known else [lambda part: self._ask_prior(node_id, part)]
         # Requests are made here, not where they are sent: making one isn't safe in threads (it sets warning filters).
-        k = self.settings.candidates
-        requests = [self._request(node_id, index) for node_id in node_ids for index in range(k)]
-        found = await self.caller.gather(
-            [lambda part, request=request: self._ask(request, part) for request in requests]  # type: ignore[misc]
-        )
-        layers = []
-        for number, node_id in enumerate(node_ids):
-            layers.append(self._read(node_id, found[number * k : (number + 1) * k]))
-        return layers
+        samples = [self._request(node_id, index) for index in range(self.settings.candidates or 0)]
+        return [lambda part, request=request: self._ask(request, part) for request in samples]  # type: ignore[misc]
+
+    def _takes_actions(self, node_id: str) -> bool:
+        """Whether a node's candidates are actions: those of the real state if the user says so."""
+        if self.settings.candidates is None:
+            return True
+        return self.settings.lookahead == "actions" and not self.prior_failed and self.points[node_id].acted
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether no action is left to take for real."""
+        environment = self.start.environment
+        return self.simulation.over is not None or environment is None or bool(environment.solved)
+
+    async def _ask_prior(self, node_id: str, caller: Caller) -> list[Proposal] | Exception:
+        """The likeliest actions at a node; where the environment lists them, all are scored at once."""
+        situation, k = self.simulation.situation(self.points[node_id]), self.settings.candidates
+        asked = k if situation.admissible is None else None
+        try:
+            proposals = await self.prior.propose(situation, asked, caller, path=[node_id])
+        except (BudgetExhaustedError, ModelCallError) as error:
+            return error
+        return sorted(proposals, key=lambda proposal: -proposal.log_prob)[:k]
 
     async def _ask(self, request: ModelRequest[Any], caller: Caller) -> ModelResponse[Any] | Exception:
         """One sample of the agent's model call; a failure costs this sample alone."""
@@ -157,21 +221,37 @@ class Lookahead:
             model_settings={**self.request.model_settings, **own},
         )
 
-    def _read(self, node_id: str, found: Sequence[ModelResponse[Any] | Exception]) -> list[Candidate]:
-        responses = [item for item in found if isinstance(item, ModelResponse)]
-        good = [item for item in responses if from_model(item)] or responses
+    def _read(self, node_id: str, found: Sequence[Answer]) -> list[Candidate]:
         for item in found:
             if isinstance(item, BudgetExhaustedError):
                 self.exhausted = self.exhausted or item.what
             elif isinstance(item, Exception):
                 self.failures.append(item)
                 self.notes.append(f"a candidate failed: {type(item).__name__}: {str(item)[:200]}")
+        candidates = (self._composed if self._takes_actions(node_id) else self._sampled)(node_id, found)
+        emit("proposed", node=node_id, candidates=[proposal_data(c.proposal) for c in candidates])
+        return candidates
+
+    def _sampled(self, node_id: str, found: Sequence[Answer]) -> list[Candidate]:
+        """The messages that were sampled, merged."""
+        del node_id
+        responses = [item for item in found if isinstance(item, ModelResponse)]
+        good = [item for item in responses if from_model(item)] or responses
         if len(good) < len(responses):
             self.notes.append(f"{len(responses) - len(good)} candidates were no model's")
         known = {*self.simulation.ways, *self.simulation.tools}
-        candidates = merged(good, tools=known, smoothing=self.settings.smoothing)
-        emit("proposed", node=node_id, candidates=[proposal_data(c.proposal) for c in candidates])
-        return candidates
+        return merged(good, tools=known, smoothing=self.settings.smoothing)
+
+    def _composed(self, node_id: str, found: Sequence[Answer]) -> list[Candidate]:
+        """The messages that take the proposed actions; proposals are remembered by the state they were made for."""
+        key = self.nodes[node_id]["key"]
+        for proposals in found:
+            if isinstance(proposals, list):
+                self.proposals[key] = [proposal_data(proposal) for proposal in proposals]
+        return [
+            composed(Proposal(**data), self.simulation.call_of(data["text"]), digest(node_id, data["text"]))
+            for data in self.proposals.get(key, [])
+        ]
 
     async def _try_all(self, layer: Sequence[tuple[str, Sequence[Candidate]]]) -> None:
         """Try the candidates of several nodes, each in its own fork."""

@@ -46,7 +46,12 @@ class SLINVITMiddleware(AgentMiddleware[LinvitState, Any, Any]):
     `sum(r + kl_coef * log pi_LLM) + V`, the planner's own score. One message comes out; no candidate reaches a
     stream, and nothing but read-only tools and forks is touched before the message is said.
 
-    Put it first in the list: retries, fallbacks and limits of other middleware then hold for each candidate.
+    What could follow an environment action is asked of the planner's prior over actions: one request for each state
+    where the environment lists its admissible ones. With `candidates=None` that prior proposes at the real state too,
+    as in `create_slinvit_planner`: each message takes one of the admissible actions, until the episode is over and the
+    agent's model has the last word.
+
+    Put it first in the list: retries, fallbacks and limits of other middleware then hold for each sampled message.
 
     Example:
         .. code-block:: python
@@ -68,9 +73,9 @@ class SLINVITMiddleware(AgentMiddleware[LinvitState, Any, Any]):
             imagined answers follow. Tools that a mapping doesn't name are imagined.
         needs_approval: Names of tools that wait for a person, or the `HumanInTheLoopMiddleware` that knows them. They
             are never run before the person has agreed.
-        model: Who imagines and judges; by default the agent's own model.
-        **settings: The fields of `AgentSearchSettings`: candidates, depth, breadth, beam, kl_coef, selection,
-            temperature, budget, on_budget, horizon, seed, and more. The budget is for one run of the agent.
+        model: Who imagines, judges and weighs actions; by default the agent's own model.
+        **settings: The fields of `AgentSearchSettings`: candidates, depth, breadth, beam, lookahead, kl_coef,
+            selection, temperature, budget, on_budget, horizon, seed, and more. The budget is for one run of the agent.
 
     Raises:
         InvalidSettingError: A setting is out of range, or contradicts another; the message says which.
@@ -95,8 +100,14 @@ class SLINVITMiddleware(AgentMiddleware[LinvitState, Any, Any]):
         self.tools = []
         if toolkit is not None and not isinstance(toolkit, EnvironmentToolkit):
             raise InvalidSettingError(f"toolkit must be an EnvironmentToolkit, not {type(toolkit).__name__}")
+        checked = AgentSearchSettings.checked(**settings)
+        if checked.candidates is None and toolkit is None:
+            raise InvalidSettingError(
+                "candidates=None scores the admissible actions of an environment: pass its toolkit, or candidates=k to "
+                "sample k messages"
+            )
         self._decision = Decision(
-            settings=AgentSearchSettings.checked(**settings),
+            settings=checked,
             value=make_value(value),
             toolkit=toolkit,
             goal=goal,

@@ -63,6 +63,11 @@ class Point:
         state = "" if self.environment is None else self.environment.state_key()
         return digest(otherwise if state is None else state, *sorted(self.knowledge), self.answer or "")
 
+    @property
+    def acted(self) -> bool:
+        """Whether the last step was taken in the environment."""
+        return self.owned
+
     def close(self) -> None:
         """Close the fork; may be called twice."""
         if self.owned and self.environment is not None:
@@ -142,6 +147,11 @@ class Simulation:
             owned=environment is not parent.environment,
         )
         return point, _observed(transition, ordered)
+
+    def call_of(self, action: str) -> dict[str, Any] | None:
+        """The tool call that stands for an environment action; None where no tool that the agent has can say it."""
+        call = self.toolkit.tool_call_of(action) if self.toolkit is not None else None
+        return call if call is not None and call["name"] in self.ways else None
 
     def spelled(self, call: Mapping[str, Any]) -> str:
         """How prompts write a call: the environment's action where it stands for one."""

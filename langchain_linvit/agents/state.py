@@ -24,13 +24,16 @@ class RunMemory(TypedDict, total=False):
     """What one run of the agent remembers between its model calls.
 
     `visited`: keys of the states it has been in; `guesses`: what was imagined for calls that have no result yet;
-    `prepared`: what the value estimator made for this goal; `steps`: model calls so far; `exhausted`: the budget
-    that ran out.
+    `prepared`: what the value estimator made for this goal; `known`: values and proposals of the states below the
+    message that was said last; `prior_failed`: whether messages are sampled where actions would do; `steps`: model
+    calls so far; `exhausted`: the budget that ran out.
     """
 
     visited: list[str]
     guesses: dict[str | None, dict[str, Any]]
     prepared: dict[str, Any]
+    known: dict[str, dict[str, Any]]
+    prior_failed: bool
     steps: int
     exhausted: str | None
 
