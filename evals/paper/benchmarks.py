@@ -22,7 +22,7 @@ from evals.blocksworld import SEARCH
 from evals.intercode import CANDIDATES
 from langchain_linvit.accounting import Budget
 from langchain_linvit.applications import GENERATED_PROBLEMS
-from langchain_linvit.evaluation import load_dataset, to_task
+from langchain_linvit.evaluation import equal_budgets, load_dataset, to_task
 
 METHOD_ORDER = (
     "slinvit", "greedy", "react", "try_again", "plan_and_solve", "best_of_n", "reflexion", "tot", "rap", "lats",
@@ -152,8 +152,9 @@ class Benchmark:
 
     def budgets(self, contender: Contender) -> list[Budget]:
         """What the contender may spend per task, rung by rung."""
-        ladder = self.completions if contender.uses_model else [None]
-        return [Budget(completions=rung, env_steps=self.env_steps) for rung in ladder]
+        if not contender.uses_model:
+            return [Budget(env_steps=self.env_steps)]
+        return equal_budgets(self.completions, env_steps=self.env_steps)
 
 
 @cache

