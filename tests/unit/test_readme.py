@@ -47,6 +47,9 @@ RUN_BY = {
 """Where each shell command of the README is run."""
 
 
+TITLES = re.findall(r"^## (.+)$", README, re.MULTILINE)
+
+
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
@@ -67,9 +70,16 @@ def test_python_snippets_run_in_order(tmp_path, monkeypatch):
     assert (tmp_path / "report.html").is_file()
 
 
-def test_the_first_environment_takes_under_thirty_lines():
-    snippet = next(block for block in blocks("python") if "class Corridor" in block)
-    assert len(snippet.strip().splitlines()) < 30
+def test_every_snippet_takes_under_twenty_lines():
+    assert max(len(block.strip().splitlines()) for block in blocks("python")) < 20
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)(.+?)\)", README):
+        path, _, anchor = target.partition("#")
+        assert not path or (ROOT / path).exists(), target
+        titles = {re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in TITLES}
+        assert not anchor or anchor in titles, target
 
 
 def test_shell_commands_are_run_somewhere():
