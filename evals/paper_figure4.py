@@ -51,11 +51,14 @@ def against_completions(axes: Any, rows: Sequence[Row]) -> None:
 
 def against_steps(axes: Any, rows: Sequence[Row]) -> None:
     """The share solved for at most so many environment steps, at the largest budget of completions."""
-    most = max((steps for row in rows for steps in row["solved_after_env_steps"]), default=1)
+    most = max((int(steps) for row in rows for steps in row["solved_after_env_steps"]), default=1)
     for method, found in methods(rows).items():
         top = found[-1]
-        steps = [0, *top["solved_after_env_steps"], most]
-        solved = [min(place, len(steps) - 2) / top["n"] for place in range(len(steps))]
+        steps, solved = [0], [0.0]
+        for number, tasks in top["solved_after_env_steps"].items():
+            steps.append(int(number))
+            solved.append(solved[-1] + tasks / top["n"])
+        steps, solved = [*steps, most], [*solved, solved[-1]]
         look = {key: value for key, value in LOOKS[method].items() if key != "marker"}
         axes.step(steps, solved, where="post", label=method, **look)
     axes.set_xscale("symlog", linthresh=1)

@@ -16,7 +16,7 @@ from evals.paper.drawing import Row, read
 from evals.paper.tables import budget_table, group_table
 from evals.paper.verdicts import Verdict, sentences
 from langchain_linvit.errors import InvalidSettingError
-from langchain_linvit.evaluation.tables import markdown_table
+from langchain_linvit.evaluation.tables import markdown_table, markdown_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "paper.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -28,12 +28,12 @@ def tables(settings: dict[str, Any], rows: dict[str, list[Row]]) -> str:
     parts = []
     for name, own in rows.items():
         about = settings["benchmarks"][name]
-        oracles = {row["method"]: row["sees_verdict"] for row in own}
-        lines = sentences([each for each in found if each.benchmark == name], oracles)
+        lines = sentences([each for each in found if each.benchmark == name])
         parts.append(markdown_table(budget_table(about, own, lines)))
         by_group = group_table(about, own)
         if by_group is not None:
             parts.append(markdown_table(by_group))
+    parts += [f"- {markdown_text(reason)}" for reason in settings["left_out"]]
     return "\n".join(parts)
 
 

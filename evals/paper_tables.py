@@ -78,8 +78,7 @@ def show(
     ran = list(collected(chosen, out, methods))
     rows = [row_of(chosen, *each) for each in ran]
     found = verdicts(chosen, ran)
-    oracles = {row["method"]: row["sees_verdict"] for row in rows}
-    console.print(rich_table(budget_table(chosen.about, rows, sentences(found, oracles))))
+    console.print(rich_table(budget_table(chosen.about, rows, sentences(found))))
     by_group = group_table(chosen.about, rows)
     if by_group is not None:
         console.print(rich_table(by_group))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,9 +45,9 @@ class Verdict(BaseModel):
 
 
 def row_of(chosen: Benchmark, contender: Contender, budget: Budget, results: ExperimentResults) -> dict[str, Any]:
-    """A row in the common format, with the budget, the interval, groups, and what solved tasks have cost."""
+    """A row in the common format, with the budget, the interval, groups, and how many tasks took how many steps."""
     rate = success_interval(results)
-    solved = [record for record in results.records if record.success >= 1]
+    after = Counter(int(cost(record, "env_steps") or 0) for record in results.records if record.success >= 1)
     by_group: dict[str, list[float]] = defaultdict(list)
     for record in results.records:
         by_group[group_of(record, chosen.group)].append(record.success)
@@ -60,17 +60,19 @@ def row_of(chosen: Benchmark, contender: Contender, budget: Budget, results: Exp
         "high": rate.high,
         "sees_verdict": sees_verdict(results.info, results.records),
         "by_group": {group: sum(by_group[group]) / len(by_group[group]) for group in in_order(by_group)},
-        "solved_after_calls": sorted(int(cost(record, "llm_calls") or 0) for record in solved),
-        "solved_after_env_steps": sorted(int(cost(record, "env_steps") or 0) for record in solved),
+        "solved_after_env_steps": {str(steps): after[steps] for steps in sorted(after)},
     }
 
 
 def verdicts(chosen: Benchmark, ran: Iterable[Ran]) -> list[Verdict]:
-    """SLINVIT against every other at every rung of the ladder; one without a model is the same at each."""
+    """SLINVIT against every other method at every rung of the ladder; one without a model is the same at each.
+
+    Further settings of SLINVIT, the oracle among them, are rows of the tables, but no others to be compared with.
+    """
     by_rung: dict[tuple[str, int | None], ExperimentResults] = {
         (contender.label, budget.completions): results for contender, budget, results in ran
     }
-    labels = dict.fromkeys(label for label, _ in by_rung if label != OURS)
+    labels = dict.fromkeys(label for label, _ in by_rung if not label.startswith(OURS))
     found = []
     for rung in chosen.completions:
         ours = by_rung.get((OURS, rung))
@@ -96,11 +98,11 @@ def _verdict(name: str, rung: int, label: str, ours: ExperimentResults, theirs: 
     )
 
 
-def sentences(found: Sequence[Verdict], oracles: Mapping[str, bool] | None = None) -> list[str]:
+def sentences(found: Sequence[Verdict]) -> list[str]:
     """One line for each rung of a benchmark: what SLINVIT is ahead of, level with, and behind."""
     lines = []
     for rung in dict.fromkeys(each.completions for each in found):
-        here = [each for each in found if each.completions == rung and not (oracles or {}).get(each.against)]
+        here = [each for each in found if each.completions == rung]
         parts = [
             f"{words} {', '.join(map(_named, group))}"
             for standing, words in (("ahead", "ahead of"), ("level", "level with"), ("behind", "behind"))
@@ -111,4 +113,5 @@ def sentences(found: Sequence[Verdict], oracles: Mapping[str, bool] | None = Non
 
 
 def _named(each: Verdict) -> str:
-    return f"{each.against} ({100 * each.difference:+.1f}, p {each.p_value:.2g})"
+    p = "p < 0.001" if each.p_value < 0.001 else f"p {each.p_value:.2g}"
+    return f"{each.against} ({100 * each.difference:+.1f}, {p})"
