@@ -19,7 +19,7 @@ _SHOWN = 100_000_000
 _LOG_CUT, _KEPT = 600, 350
 """Characters of an observation that the logs keep; the script of ReAct kept fewer."""
 
-_START = r"(?:^|[|;&(`]|\bxargs)\s*"
+_START = r"(?:^|[|;&(`]|\bxargs\b|\bthen\b|\bdo\b)\s*"
 _ROOT = re.compile(
     r"\b(?:find|grep -\w*[rR]\w*|du|ls|tree)\b[^|;]*?\s(?:/|\.|\*|/\*|\$\{?\w+\}?)(?:\s|$)|\bfind (?:-|\|)"
 )
@@ -33,6 +33,7 @@ _MACHINE = re.compile(
     r"uptime|mount|env|printenv|id|groups|users|jobs|lsof|history|set|screen|bind|stty|whoami|shopt|nproc)\b"
 )
 _BACKGROUND = re.compile(r"(?<![&>])&(?![&>\d])")
+_PATH = re.compile(r"\S*/\S+")
 _ABSENT = re.compile(r"(\S+): command not found")
 _ERROR = re.compile(r"error|cannot|unexpected|fatal|no such|denied|not found|invalid|: line \d", re.IGNORECASE)
 
@@ -107,9 +108,11 @@ def cause(step: ReplayedStep, task: Task) -> str:
     if _CLOCK.search(commands):
         return "times of files, the clock, or archives"
     if _MACHINE.search(commands):
-        return "state of the machine"
+        return "state of the machine, or the network"
     if same_words(step):
         return "same output; the log's gold or files differed"
+    if _PATH.sub("", here) == _PATH.sub("", step.observation):
+        return "another file of a folder comes first"
     if _ERROR.search(here) and _ERROR.search(step.observation):
         return "wording of error messages"
     return "another output"

@@ -74,11 +74,13 @@ def replay_row(
     in the logs: they are carried out, and not counted.
     """
     by_log: dict[str, list[int]] = {}
+    solved = Counter[str]()
     different: list[dict[str, Any]] = []
     for log, task, step in steps:
         counts = by_log.setdefault(log, [0, 0])
         counts[0] += step.agrees
         counts[1] += 1
+        solved[_solved_where(step)] += 1
         if not step.agrees:
             row = {"log": log, "task": task.id, "step": step.number, "here": step.reward, "log_has": step.recorded}
             different.append({**row, "cause": cause(step, task)} if cause else row)
@@ -87,8 +89,14 @@ def replay_row(
     row = {"method": "replay", "backend": backend, "n": total, "solved": same, "success": same / max(total, 1)}
     if cause:
         row["causes"] = dict(Counter(one["cause"] for one in different).most_common())
+    row["steps_at_1"] = {where: solved[where] for where in ("both", "here only", "log only")}
     row["same_by_log"] = {log: f"{same} of {total}" for log, (same, total) in by_log.items()}
     return {**row, "different": different[:LISTED]}
+
+
+def _solved_where(step: ReplayedStep) -> str:
+    here, there = (reward > 1 - TOLERANCE / 2 for reward in (step.reward, step.recorded))
+    return "both" if here and there else "here only" if here else "log only" if there else "neither"
 
 
 def replayed(environment: Environment, task: Task, episode: dict[str, Any]) -> Iterator[ReplayedStep]:

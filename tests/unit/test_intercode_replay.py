@@ -28,7 +28,7 @@ def task(gold="cat b"):
         (step(), "find /testbed -mtime +7", "times of files, the clock, or archives"),
         (step("cat a > /dev/null"), "sort b | uniq -w 3", "another output"),
         (step("cat a > /tmp/a"), "cat b", "files outside of the task's folders"),
-        (step("df -h"), "cat b", "state of the machine"),
+        (step("df -h"), "cat b", "state of the machine, or the network"),
         (step(observation="b a\n", output="a\nb\n"), "cat b", "same output; the log's gold or files differed"),
         (step(observation="x" * 350, output="x" * 400), "cat b", "same output; the log's gold or files differed"),
         (step(observation="x" * 30, output="x" * 400), "cat b", "another output"),
@@ -60,6 +60,7 @@ def test_a_row_counts_by_log_and_by_cause():
     same = step(recorded=0.67, reward=0.68)
     row = replay_row([("a", task(), same), ("a", task(), step()), ("b", task(), same)], "here", cause)
     assert (row["n"], row["solved"], row["success"]) == (3, 2, pytest.approx(2 / 3))
+    assert row["steps_at_1"] == {"both": 0, "here only": 1, "log only": 0}
     assert row["same_by_log"] == {"a": "1 of 2", "b": "1 of 1"}
     assert row["causes"] == {"another output": 1}
     assert [(one["log"], one["here"], one["log_has"]) for one in row["different"]] == [("a", 1.0, 0.67)]
