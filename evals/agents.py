@@ -37,8 +37,10 @@ from langchain_linvit.models.blocksworld import VERSION, blocksworld_model
 from langchain_linvit.models.recorded import RecordedChatModel, answers_only
 from langchain_linvit.models.sampling import named_model
 
-BLOCKSWORLD: dict[str, Any] = {"candidates": 16, "temperature": 3.0, "depth": 6, "beam": 4}
-"""The middleware in BlocksWorld, with the hand-written rule value."""
+SAMPLED: dict[str, Any] = {"candidates": 16, "temperature": 3.0, "depth": 6, "beam": 3}
+"""The middleware in BlocksWorld, with the hand-written rule value: messages sampled for the real state."""
+SCORED: dict[str, Any] = {"candidates": None, "depth": 6, "beam": 3}
+"""The same with every admissible action scored in one request; what the planner is set to in `evals.blocksworld`."""
 SQL: dict[str, Any] = {"candidates": 10, "depth": 1, "value": "agreement"}
 """The middleware in SQL: ten answers, executed in forks; the one whose rows most of them give."""
 FAILURE_RATE = 0.3
@@ -129,18 +131,20 @@ def row(setup: Setup, tasks: list[Task], seed: int) -> dict[str, Any]:
 def blocksworld_setups(problems: str, name: str, model: Callable[..., Any], failures: bool) -> Iterator[Setup]:
     """The agent alone (sampling, and at temperature 0), and with the middleware; also while calls fail."""
     world = (problems, name)
-    search = {"value": blocks_in_place, **BLOCKSWORLD}
+    search, scoring = ({"value": blocks_in_place, **settings} for settings in (SAMPLED, SCORED))
 
     def setup(method: str, value: str | None, make: Callable[[], Any], middleware: Any, others: Any = list) -> Setup:
         return Setup(world[0], method, world[1], value, BlocksWorldEnvironment, make, middleware, others)
 
     yield setup("agent", None, model, None)
     yield setup("agent, temperature 0", None, lambda: model(temperature=0.0), None)
+    yield setup("agent + SLINVIT, candidates=None", "rules", model, scoring)
     yield setup("agent + SLINVIT", "rules", model, search)
     if failures:
         failing = lambda: model(failure_rate=FAILURE_RATE)  # noqa: E731
         retries = lambda: [ModelRetryMiddleware(max_retries=4, initial_delay=0)]  # noqa: E731
         yield setup("agent + retries, 30% of calls fail", None, failing, None, retries)
+        yield setup("agent + SLINVIT, candidates=None, 30% of calls fail", "rules", failing, scoring)
         yield setup("agent + SLINVIT, 30% of calls fail", "rules", failing, search)
 
 
@@ -177,7 +181,7 @@ def main(argv: list[str] | None = None) -> None:
         files += [options.data / "blocksworld" / "rap" / f"step_{steps}.json" for steps in (4, 6)]
         logs += sorted((options.data / "intercode" / "recorded").glob("sql_*"))
     settings = {
-        "blocksworld": BLOCKSWORLD, "sql": SQL, "seed": options.seed, "policies": VERSION,
+        "sampled": SAMPLED, "scored": SCORED, "sql": SQL, "seed": options.seed, "policies": VERSION,
         "problems": [file.name for file in files] or "generated", "recorded": [log.name for log in logs],
     }  # fmt: skip
     rows: list[dict[str, Any]] = []

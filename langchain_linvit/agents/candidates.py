@@ -111,17 +111,14 @@ def merged(
     return [Candidate(first[proposal.text], proposal, counts[proposal.text]) for proposal in proposals]
 
 
-def composed(proposal: Proposal, call: Mapping[str, Any] | None, message_id: str) -> Candidate:
+def composed(proposal: Proposal, call: Mapping[str, Any], message_id: str) -> Candidate:
     """The message that takes a proposed action.
 
     Args:
         proposal: The action, and its prior.
-        call: The tool call that stands for it, as `name` and `args`; None where none does.
+        call: The tool call that stands for it, as `name` and `args`.
         message_id: Id of the message, and part of its call's.
     """
-    if call is None:
-        wrong = replace(proposal, error=proposal.error or "none of the agent's tools stands for this action")
-        return Candidate(ModelResponse([AIMessage(proposal.text, id=message_id)]), wrong, 0)
     named = ToolCall(name=call["name"], args=call["args"], id=f"call_{message_id}", type="tool_call")
     message = AIMessage("", tool_calls=[named], id=message_id)
     return Candidate(ModelResponse([message]), replace(proposal, text=call_text(call)), 0)

@@ -248,9 +248,14 @@ class Lookahead:
         for proposals in found:
             if isinstance(proposals, list):
                 self.proposals[key] = [proposal_data(proposal) for proposal in proposals]
+        proposals = [Proposal(**data) for data in self.proposals.get(key, [])]
+        calls = [None if proposal.error else self.simulation.call_of(proposal.text) for proposal in proposals]
+        if proposals and not any(calls):
+            self.notes.append(f"no tool call stands for a proposal: {proposals[0].error or proposals[0].text}")
         return [
-            composed(Proposal(**data), self.simulation.call_of(data["text"]), digest(node_id, data["text"]))
-            for data in self.proposals.get(key, [])
+            composed(proposal, call, digest(node_id, proposal.text))
+            for proposal, call in zip(proposals, calls, strict=True)
+            if call is not None
         ]
 
     async def _try_all(self, layer: Sequence[tuple[str, Sequence[Candidate]]]) -> None:

@@ -25,6 +25,8 @@ def wanderer(messages, tools):
         return {f"Holds: {min(at, goal)} of {goal}": 1.0}
     if kind == "next action":
         return {"Action: go right": 0.5, "Action: go left": 0.5}
+    if kind == "choose by number":
+        return {line.split(".")[0]: 1.0 for line in (last_block(messages, "actions") or "").splitlines()}
     if position(messages) == target(messages):
         return {"I am there.": 1.0}
     return {RIGHT: 0.35, LEFT: 0.4, WAIT: 0.15, "I give up.": 0.1}

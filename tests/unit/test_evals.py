@@ -80,7 +80,8 @@ def test_agents_are_compared_with_and_without_the_middleware(tmp_path, capsys):
     file = tmp_path / "rows.json"
     agents.main(["--limit", "2", "--json", str(file)])
     rows = json.loads(file.read_text())["rows"]
-    assert [row["method"] for row in rows] == ["agent", "agent, temperature 0", "agent + SLINVIT"] * 2
+    searches = ["agent + SLINVIT, candidates=None", "agent + SLINVIT"]
+    assert [row["method"] for row in rows] == ["agent", "agent, temperature 0", *searches] * 2
     assert all(row["errors"] == 0 and row["n"] == 2 for row in rows)
     assert (
         sum(row["solved"] for row in rows if row["value"]) > sum(row["solved"] for row in rows if not row["value"]) / 2

@@ -188,7 +188,7 @@ def test_models_of_inner_middleware_stay_out_of_the_stream_too():
             raise ConnectionError("down")
 
     fallback = ModelFallbackMiddleware(PolicyChatModel(policy=wanderer))
-    agent, _, given = corridor_agent(model=Failing(policy=wanderer), others=[fallback])
+    agent, _, given = corridor_agent(model=Failing(policy=wanderer), others=[fallback], retry_delay=0.0)
     chunks = streamed(agent, given, ["messages"])
     assert len([c for _, c in chunks if isinstance(c[0], AIMessage)]) == 4
 
@@ -301,6 +301,8 @@ def test_an_unstarted_toolkit_says_what_to_do():
         ({"candidates": 0}, "candidates=0"),
         ({"depht": 2}, "depht"),
         ({"candidates": 2, "breadth": 3}, "breadth 3"),
+        ({"candidates": None}, "candidates=None scores .* pass its toolkit"),
+        ({"lookahead": "states"}, "lookahead='states'"),
         ({"value": "critics"}, "no value estimator 'critics'"),
         ({"read_only": "search"}, "collection of tool names"),
         ({"read_only": ["pay"], "needs_approval": ["pay"]}, "waits for a person"),

@@ -32,15 +32,15 @@ def unreliable(seed):
     return PolicyChatModel(policy=policy, failure_rate=0.3, failure_seed=seed)
 
 
+@pytest.mark.parametrize("candidates", [6, None])
 @pytest.mark.parametrize("value", [blocks_in_place, "critic"], ids=["rules", "critic"])
 @pytest.mark.parametrize("seed", range(3))
-def test_every_run_ends_with_a_valid_plan_or_an_honest_failure(seed, value):
+def test_every_run_ends_with_a_valid_plan_or_an_honest_failure(seed, value, candidates):
     outcomes = []
     for task in TASKS[seed::3]:
         toolkit = EnvironmentToolkit(BlocksWorldEnvironment())
-        search = SLINVITMiddleware(
-            toolkit=toolkit, value=value, candidates=6, depth=2, beam=2, temperature=2.0, retry_delay=0.0, seed=seed
-        )
+        settings = {"candidates": candidates, "depth": 2, "beam": 2, "temperature": 2.0, "retry_delay": 0.0}
+        search = SLINVITMiddleware(toolkit=toolkit, value=value, seed=seed, **settings)
         limit = ModelCallLimitMiddleware(run_limit=12, exit_behavior="end")
         agent = create_agent(unreliable(seed), toolkit.get_tools(), middleware=[search, limit])
         try:

@@ -162,17 +162,27 @@ def test_an_unreadable_guess_leaves_the_candidate_to_the_critic():
     assert result.get("linvit_calibration", {}) == {}
 
 
-def test_a_tool_that_asks_a_person_is_not_run_in_a_simulation():
+@pytest.mark.parametrize("run", ["sync", "async"])
+def test_a_tool_that_asks_a_person_asks_for_the_chosen_call_alone(run):
     @tool
     def weather(city: str) -> str:
         """The weather of a city."""
         return interrupt("may I?")
 
-    agent = tool_agent([weather, horoscope], read_only=["weather"], checkpointer=InMemorySaver())
-    result = agent.invoke(ASK, {"configurable": {"thread_id": "1"}})
-    asked = result["linvit_trace"][0]["candidates"]
-    assert all(c["status"] != "dead" for c in asked)
-    assert len(result.get("__interrupt__", [])) <= 1
+    def policy(messages, tools):
+        if request_kind(messages) == "judge progress":
+            return {f"Holds: {int('weather(' in messages[-1].text)} of 1": 1.0}
+        return helpful(GOOD, BAD)(messages, tools)
+
+    agent = tool_agent([weather, horoscope], policy=policy, read_only=["weather"], checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "1"}}
+    waiting = invoked(agent, ASK, thread, run=run)
+    assert [asked.value for asked in waiting["__interrupt__"]] == ["may I?"]
+    assert [call["name"] for call in waiting["messages"][-1].tool_calls] == ["weather"], "the message came first"
+    tried = next(c for c in waiting["linvit_trace"][0]["candidates"] if c["text"].startswith("weather"))
+    assert (tried["status"], tried["observation"]) == ("chosen", "(not tried)")
+    done = invoked(agent, Command(resume="snow in Oslo"), thread, run=run)
+    assert [m.text for m in done["messages"] if isinstance(m, ToolMessage)] == ["snow in Oslo"]
 
 
 def test_read_only_tools_see_the_state_but_no_stream():
