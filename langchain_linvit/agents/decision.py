@@ -160,6 +160,14 @@ class Decision:
         own = self.toolkit.environment.horizon if self.toolkit is not None else None
         return max(self.settings.horizon or own or DEFAULT_HORIZON, used + 1)
 
+    def _over(self) -> str | None:
+        """Why no environment action is possible any more; a search that leaves the model no say ends at its horizon."""
+        toolkit = self.toolkit
+        if toolkit is None:
+            return None
+        used_up = self.settings.candidates is None and len(toolkit.history) >= self._horizon(0)
+        return "the episode is over" if toolkit.ended else "the horizon is reached" if used_up else None
+
     def _simulation(self, request: ModelRequest[Any]) -> Simulation:
         toolkit = self.toolkit
         tools = {tool.name: tool for tool in request.tools if isinstance(tool, BaseTool)}
@@ -178,7 +186,7 @@ class Decision:
             schemas=self._schemas(),
             imaginer=SamplingModel.of(self.model or request.model),
             state=request.state,
-            over="the episode is over" if toolkit is not None and toolkit.ended else None,
+            over=self._over(),
         )
 
     def _way(self, name: str, can_run: bool) -> Way:

@@ -48,8 +48,8 @@ class SLINVITMiddleware(AgentMiddleware[LinvitState, Any, Any]):
 
     What could follow an environment action is asked of the planner's prior over actions: one request for each state
     where the environment lists its admissible ones. With `candidates=None` that prior proposes at the real state too,
-    as in `create_slinvit_planner`: each message takes one of the admissible actions, until the episode is over and the
-    agent's model has the last word.
+    as in `create_slinvit_planner`: each message takes one of the admissible actions, until the episode is over, or its
+    horizon is reached, and the agent's model has the last word.
 
     Put it first in the list: retries, fallbacks and limits of other middleware then hold for each sampled message.
 

@@ -225,6 +225,16 @@ def test_where_no_action_can_be_scored_the_model_has_its_say():
     assert "ModelCallError" in trace[0]["notes"][0]
 
 
+def test_scoring_ends_at_the_horizon():
+    agent, toolkit, given = corridor_agent(
+        lambda messages, tools: wanderer(messages, tools) if request_kind(messages) else {"I stop.": 1.0},
+        candidates=None, task="reach 9", horizon=4,
+    )  # fmt: skip
+    result = agent.invoke(given, {"recursion_limit": 30})
+    assert chosen(toolkit) == ["go right"] * 4
+    assert result["messages"][-1].text == "I stop."
+
+
 def test_a_spent_budget_leaves_the_scoring_too():
     agent, _, given = corridor_agent(candidates=None, budget=Budget(completions=3), depth=3, task="reach 5")
     trace = agent.invoke(given, {"recursion_limit": 400})["linvit_trace"]
