@@ -15,7 +15,7 @@ demo: $(INSTALLED)  ## plan BlocksWorld problems offline, with live progress
 	$(BIN)/linvit demo
 
 test: $(INSTALLED)  ## the whole test suite; missing real parts are skipped with a reason
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests
 
 alfworld: $(INSTALLED)  ## add the ALFWorld engine: two minutes, needs gcc and g++; without it its tests are skipped
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld]"
