@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,11 @@ def blocksworld_setups(problems: str, name: str, model: Callable[..., Any], fail
     yield setup("agent + SLINVIT, candidates=None", "rules", model, scoring)
     yield setup("agent + SLINVIT", "rules", model, search)
     if failures:
-        failing = lambda: model(failure_rate=FAILURE_RATE)  # noqa: E731
-        retries = lambda: [ModelRetryMiddleware(max_retries=4, initial_delay=0)]  # noqa: E731
+        failing = partial(model, failure_rate=FAILURE_RATE)
+
+        def retries() -> list[Any]:
+            return [ModelRetryMiddleware(max_retries=4, initial_delay=0)]
+
         yield setup("agent + retries, 30% of calls fail", None, failing, None, retries)
         yield setup("agent + SLINVIT, candidates=None, 30% of calls fail", "rules", failing, scoring)
         yield setup("agent + SLINVIT, 30% of calls fail", "rules", failing, search)
