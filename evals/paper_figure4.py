@@ -8,13 +8,11 @@ tasks that were solved for at most so many environment steps, simulated and real
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.common import RESULTS
-from evals.paper.drawing import LOOKS, Row, legend, methods, new_figure, read
+from evals.paper.drawing import LOOKS, Row, draw_from_options, legend, methods, new_figure
 
 
 def draw(settings: dict[str, Any], rows: dict[str, list[Row]], path: Path) -> None:
@@ -69,11 +67,7 @@ def against_steps(axes: Any, rows: Sequence[Row]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Draw the picture beside the results."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    arguments.add_argument("--results", type=Path, default=RESULTS / "paper_tables.json")
-    arguments.add_argument("--picture", type=Path, help="default: paper_figure4.png beside the results")
-    options = arguments.parse_args(argv)
-    draw(*read(options.results), options.picture or options.results.with_name("paper_figure4.png"))
+    draw_from_options(__doc__, draw, "paper_figure4.png", argv)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,6 +52,19 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
+class Solution:
+    """A way from a leaf to a plainly solved end, found in a fork.
+
+    Attributes:
+        steps: (action, observation) pairs, those left out that changed nothing.
+        state_key: Of the end; None where the environment knows none.
+    """
+
+    steps: Sequence[tuple[str, str]]
+    state_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ValueEstimate:
     """An estimated chance to solve the task, with what it is based on.
 
@@ -60,12 +73,14 @@ class ValueEstimate:
         source: The estimator's name.
         detail: One line for a person, e.g. `3 of 4 rollouts solved`.
         error: Why there is no better estimate; `value` is 0 then.
+        solution: A solution that was come upon; a search that forks may carry it out.
     """
 
     value: float
     source: str
     detail: str = ""
     error: str | None = None
+    solution: Solution | None = None
 
 
 class ValueEstimator(ABC):
@@ -206,6 +221,9 @@ class RolloutValue(ValueEstimator):
         rollouts: Episodes per leaf, run at once.
         discount: Per step, in (0, 1]; below 1 prefers what solves the task sooner.
         length: Most steps of one episode; None goes to the horizon.
+        patience: Steps in a row without a state new to the episode after which it is given up; None never does.
+        keep_solutions: Whether an episode that solves the task goes with the estimate, so that the search ends with
+            it, as best-of-n would; else it counts in the mean alone, as in the paper.
         policy: What acts; None takes the planner's prior.
         critic: Judges ends that can't be observed; None takes the planner's model for it.
         oracle: Ends are judged by the benchmark's verdict instead, as in the paper's InterCode search: for study.
@@ -214,6 +232,8 @@ class RolloutValue(ValueEstimator):
     rollouts: int = 4
     discount: float = 1.0
     length: int | None = None
+    patience: int | None = None
+    keep_solutions: bool = True
     policy: PolicyPrior | None = None
     critic: CriticValue | None = None
     oracle: bool = False
@@ -229,6 +249,8 @@ class RolloutValue(ValueEstimator):
             raise InvalidSettingError(f"rollouts must be at least 1, not {self.rollouts}")
         if not 0 < self.discount <= 1:
             raise InvalidSettingError(f"discount must be in (0, 1], not {self.discount}")
+        if self.patience is not None and self.patience < 1:
+            raise InvalidSettingError(f"patience must be at least 1, or None, not {self.patience}")
 
     def bound_to(self, prior: PolicyPrior, model: Any) -> ValueEstimator:
         """With the planner's prior as the policy, and its model as the critic of ends."""
@@ -259,49 +281,95 @@ class RolloutValue(ValueEstimator):
     def _length(self, leaf: Leaf) -> int:
         return leaf.remaining if self.length is None else min(self.length, leaf.remaining)
 
-    def _mean(self, outcomes: Sequence[float | ModelCallError | BudgetExhaustedError]) -> ValueEstimate:
-        values = [outcome for outcome in outcomes if isinstance(outcome, float)]
-        if not values:
+    def _mean(self, outcomes: Sequence[_Outcome | ModelCallError | BudgetExhaustedError]) -> ValueEstimate:
+        ended = [outcome for outcome in outcomes if isinstance(outcome, _Outcome)]
+        if not ended:
             refused = next((error for error in outcomes if isinstance(error, BudgetExhaustedError)), None)
             if refused is not None:
                 raise refused
             return ValueEstimate(0.0, self.name, error=f"every rollout failed: {outcomes[-1]}")
-        detail = f"{sum(value > 0 for value in values)} of {len(values)} rollouts reached something"
-        return ValueEstimate(math.fsum(values) / len(values), self.name, detail)
+        detail = f"{sum(outcome.value > 0 for outcome in ended)} of {len(ended)} rollouts reached something"
+        solution = _shortest(outcome.solution for outcome in ended) if self.keep_solutions else None
+        value = math.fsum(outcome.value for outcome in ended) / len(ended)
+        return ValueEstimate(value, self.name, detail, solution=solution)
 
-    async def _outcome(self, leaf: Leaf, index: int, caller: Caller) -> float | ModelCallError | BudgetExhaustedError:
+    async def _outcome(
+        self, leaf: Leaf, index: int, caller: Caller
+    ) -> _Outcome | ModelCallError | BudgetExhaustedError:  # fmt: skip
         try:
             with closing(await caller.fork(leaf.environment)) as environment:
                 return await self._episode(leaf, index, environment, caller)
         except (ModelCallError, BudgetExhaustedError) as error:
             return error
 
-    async def _episode(self, leaf: Leaf, index: int, environment: Environment, caller: Caller) -> float:
+    async def _episode(self, leaf: Leaf, index: int, environment: Environment, caller: Caller) -> _Outcome:
         if self.policy is None:
             raise InvalidSettingError("rollouts have no policy; pass RolloutValue(policy=...)")
-        history = list(leaf.situation.history)
-        steps = self._length(leaf)
+        history, taken = list(leaf.situation.history), []
+        novelty = _Novelty(environment, self.patience)
         rewards, solved = 0.0, environment.solved
-        for t in range(steps):
+        for t in range(self._length(leaf)):
+            if novelty.given_up:
+                break
             situation = Situation.of(environment, history)
             parsed = await self.policy.act(situation, None, caller, path=[leaf.id, index, t])
             if parsed is None or parsed.action is None:
                 history.append(("(no action)", (parsed.error if parsed else None) or "nothing done"))
+                novelty.note()
                 continue
             transition = await caller.step(environment, parsed.action)
             history.append((parsed.action, transition.error or transition.observation))
+            taken += [] if transition.error else [history[-1]]
+            novelty.note()
             rewards += self.discount**t * transition.reward
             solved = transition.solved
             if solved and not self.oracle:
-                return float(self.discount ** (t + 1))
+                return _Outcome(float(self.discount ** (t + 1)), Solution(taken, environment.state_key()))
             if transition.done or solved:
                 break
         if self.oracle:
-            return (await caller.io.run(environment, environment.evaluate)).score
+            return _Outcome((await caller.io.run(environment, environment.evaluate)).score)
         if solved is None and not rewards and self.critic is not None:
             end = Situation.of(environment, history)
-            return (await self.critic.judge(end, caller, path=[leaf.id, index, "end"])).value
-        return min(max(rewards, 0.0), 1.0)
+            return _Outcome((await self.critic.judge(end, caller, path=[leaf.id, index, "end"])).value)
+        return _Outcome(min(max(rewards, 0.0), 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one episode came to."""
+
+    value: float
+    solution: Solution | None = None
+
+
+class _Novelty:
+    """How long an episode has not come to a state that is new to it."""
+
+    def __init__(self, environment: Environment, patience: int | None) -> None:
+        self._environment = environment
+        self._patience = patience
+        self._seen = {environment.state_key()} if patience else set()
+        self._without = 0
+
+    def note(self) -> None:
+        """Look at where a step has led; states without a key are all taken for new."""
+        if self._patience is None:
+            return
+        key = self._environment.state_key()
+        self._without = self._without + 1 if key is not None and key in self._seen else 0
+        self._seen.add(key)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nothing new has come for as long as the patience lasts."""
+        return self._patience is not None and self._without >= self._patience
+
+
+def _shortest(solutions: Iterable[Solution | None]) -> Solution | None:
+    """The solution of the fewest steps; None where there is none."""
+    found = [solution for solution in solutions if solution is not None]
+    return min(found, key=lambda solution: len(solution.steps), default=None)
 
 
 @dataclass(frozen=True)
@@ -404,5 +472,6 @@ class BlendValue(ValueEstimator):
             value = math.fsum(weight * e.value for (weight, _), e in zip(self.parts, row, strict=True)) / total
             error = next((estimate.error for estimate in row if estimate.error), None)
             detail = ", ".join(f"{estimate.source} {estimate.value:.2f}" for estimate in row)
-            blended.append(ValueEstimate(value, self.name, detail, error))
+            solution = _shortest(estimate.solution for estimate in row)
+            blended.append(ValueEstimate(value, self.name, detail, error, solution))
         return blended

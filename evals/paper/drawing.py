@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.common import RESULTS
 from langchain_linvit.errors import InvalidSettingError, MissingDependencyError
 
 Row = dict[str, Any]
@@ -15,6 +17,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "slinvit": {"color": "#000000", "marker": "o", "linewidth": 2.4, "zorder": 5},
     "slinvit, paper's k and N": {"color": "#000000", "marker": "s", "linestyle": ":"},
     "slinvit, beam 3": {"color": "#000000", "marker": "+", "linestyle": "--"},
+    "slinvit, search alone": {"color": "#000000", "marker": "x", "linestyle": "--"},
     "slinvit, oracle": {"color": "#777777", "marker": "*", "linestyle": ":"},
     "greedy": {"color": "#E69F00", "marker": "v"},
     "react": {"color": "#E69F00", "marker": "^", "linestyle": "--"},
@@ -29,6 +32,18 @@ LOOKS: dict[str, dict[str, Any]] = {
     "beam search, no model": {"color": "#999999", "marker": "", "linestyle": ":"},
 }
 """By method: colours of Okabe and Ito (2008), which colour-blind readers tell apart."""
+
+
+def draw_from_options(
+    doc: str | None, draw: Callable[[dict[str, Any], dict[str, list[Row]], Path], None], name: str,
+    argv: list[str] | None,
+) -> None:  # fmt: skip
+    """A figure's command: draw the results that the options name, into `name` beside them."""
+    arguments = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else "")
+    arguments.add_argument("--results", type=Path, default=RESULTS / "paper_tables.json")
+    arguments.add_argument("--picture", type=Path, help=f"default: {name} beside the results")
+    options = arguments.parse_args(argv)
+    draw(*read(options.results), options.picture or options.results.with_name(name))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, list[Row]]]:

@@ -67,11 +67,12 @@ class EpisodeNodes:
         real = state["real"]
         if real["done"] or real["solved"] or real["steps"] >= state["horizon"] or state["exhausted"]:
             return {"phase": "end", "batch": []}
-        update = await self._prepare(state, run, caller) if state["decision"] == 0 else {}
+        view = self.parts.view(self.parts.tree(state))
+        update = await self._prepare(state, run, caller) if state["decision"] == 0 and not view.solved else {}
         emit(
             "decision", decision=state["decision"], step=real["steps"], state=await self._state_text(state, run, caller)
         )
-        return {**update, **self.parts.advance(state, self.parts.view(self.parts.tree(state)), run, update)}
+        return {**update, **self.parts.advance(state, view, run, update)}
 
     async def _state_text(self, state: PlannerState, run: Run, caller: Caller) -> str:
         environment = await self.parts.live(state["nodes"][state["root"]], state["root"], run, caller)
@@ -96,11 +97,12 @@ class EpisodeNodes:
         records: list[StepRecord] = []
         node, last = state["nodes"][state["root"]], Transition("")
         for index, node_id in enumerate(state["intent"]["branch"], 1):
-            node = state["nodes"][node_id]
+            node, before = state["nodes"][node_id], len(records)
             last = await self._carry_out(node, real, index <= happened, state, caller, records)
             if index < happened:
                 continue
-            diverged = last.error is not None or state_key(real, node_id) != node["key"]
+            left_early = len(records) - before < len(node["steps"])
+            diverged = last.error is not None or left_early or state_key(real, node_id) != node["key"]
             if diverged or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
         caller.account.count({"seconds": run.lap()})
@@ -140,11 +142,14 @@ class EpisodeNodes:
         self, node: Node, real: Environment, happened: bool, state: PlannerState, caller: Caller,
         records: list[StepRecord],
     ) -> Transition:  # fmt: skip
-        """Take a node's actions for real, and record each; the last transition."""
+        """Take a node's actions for real, as long as they bring what its fork showed, and record each.
+
+        Returns the last transition.
+        """
         last = Transition("", error=node["error"])
         value = None if node["error"] else self.parts.tree(state).value(node)
         steps = node["steps"] or [(node["text"], "")]
-        for number, (action, _) in enumerate(steps, 1):
+        for number, (action, foreseen) in enumerate(steps, 1):
             if happened:  # the crash swallowed the reward: it counts as foreseen
                 reward = node["reward"] if number == len(steps) else 0.0
                 last = Transition(real.state_text(), reward, done=bool(real.solved), solved=real.solved)
@@ -154,7 +159,8 @@ class EpisodeNodes:
             records.append(step_record(node, action, last, observation, value, state["decision"]))
             emit("acted", action=action, observation=observation, error=last.error, solved=last.solved)
             over = last.error or (last.done and not happened)
-            if over or len(records) >= state["horizon"] - state["real"]["steps"]:
+            surprised = self.parts.simulation == "fork" and not happened and observation != foreseen
+            if over or surprised or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
         return last
 

@@ -1,6 +1,6 @@
 """SLINVIT as a LangGraph state machine, ready for `invoke`, `ainvoke`, `stream` and `astream`.
 
-    start -> observe -> propose_subgoals (a unit per frontier node) -> simulate
+    start -> (try_policy ->) observe -> propose_subgoals (a unit per frontier node) -> simulate
           -> estimate_values (a unit per leaf) -> select_branch -> (deeper? propose_subgoals : act)
           -> observe ... -> finish
 
@@ -24,6 +24,7 @@ from langchain_linvit.environments.base import Environment
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.planner.episode import EpisodeNodes
 from langchain_linvit.planner.parts import PlannerParts, Simulation, Update, share_account
+from langchain_linvit.planner.policy import PolicyNodes
 from langchain_linvit.planner.records import history_of
 from langchain_linvit.planner.runs import Run, RunScope
 from langchain_linvit.planner.search import SearchNodes, uncarried
@@ -109,6 +110,8 @@ def create_slinvit_planner(
     )
     if simulation == "imagine" and model is None:
         raise InvalidSettingError("simulation='imagine' needs a model that imagines")
+    if simulation == "imagine" and checked.policy_rollouts:
+        raise InvalidSettingError("policy_rollouts carry out what worked in a fork; with simulation='imagine' pass 0")
     scope = RunScope(checked.max_concurrency)
     graph = _Wiring(parts, scope).graph().compile(checkpointer=checkpointer, name=name)
     return graph.with_config(
@@ -207,7 +210,13 @@ class _Wiring:
         for name, unit in units.items():
             graph.add_node(name, self._runnable(name, unit, _unit_account), input_schema=UnitInput)
         graph.add_edge(START, "start")
-        graph.add_edge("start", "observe")
+        if self._parts.settings.policy_rollouts:
+            tries = PolicyNodes(self._parts).try_policy
+            graph.add_node("try_policy", self._runnable("try_policy", tries, self._parts.account))
+            graph.add_edge("start", "try_policy")
+            graph.add_edge("try_policy", "observe")
+        else:
+            graph.add_edge("start", "observe")
         graph.add_edge("propose_subgoals", "simulate")
         graph.add_edge("carry_out", "simulate")
         graph.add_edge("estimate_values", "select_branch")

@@ -12,7 +12,7 @@ from langchain_linvit.environments.base import Environment, Transition, shorten
 from langchain_linvit.planner.state import StepRecord
 from langchain_linvit.planner.tree import Node, Value
 from langchain_linvit.priors import Proposal
-from langchain_linvit.values import ValueEstimate
+from langchain_linvit.values import Solution, ValueEstimate
 
 MIN_LOG_PROB = -1e6
 """What a prior's log-probability counts at least: minus infinity is no JSON, and leaves nothing to compare."""
@@ -65,6 +65,32 @@ def reached_node(
         "key": state_key(environment, pending["id"]),
         "used": pending["used"] + len(steps),
         "snapshot": environment.snapshot(),
+    }
+
+
+def solution_node(leaf: Node, solution: Solution) -> Node:
+    """A child that stands for a whole way to a solved end."""
+    actions = [action for action, _ in solution.steps]
+    node = blank_node(digest(leaf["id"], "solution", *actions), leaf["id"], "; ".join(actions), used=leaf["used"])
+    return {
+        **node,
+        "provenance": "rollout",
+        "steps": [(action, clipped(observation)) for action, observation in solution.steps],
+        "done": True,
+        "solved": True,
+        "key": node["id"] if solution.state_key is None else digest(solution.state_key),
+        "used": leaf["used"] + len(solution.steps),
+    }
+
+
+def with_solutions(found: Sequence[Node]) -> dict[str, Any]:
+    """The update that puts solutions into the search, each as its leaf's only child."""
+    if not found:
+        return {}
+    emit("simulated", nodes=[shown(node) for node in found])
+    return {
+        "nodes": {node["id"]: node for node in found},
+        "children": {str(node["parent"]): [node["id"]] for node in found},
     }
 
 

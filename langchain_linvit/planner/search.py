@@ -21,7 +21,9 @@ from langchain_linvit.planner.records import (
     proposal_data,
     reached_node,
     shown,
+    solution_node,
     value_data,
+    with_solutions,
 )
 from langchain_linvit.planner.runs import Run
 from langchain_linvit.planner.selection import select_branch
@@ -180,12 +182,14 @@ class SearchNodes:
             failed = value_data(ValueEstimate(0.0, value.name, error=str(failure)))
             values = {self.parts.value_key(node, unit["horizon"]): failed for node in nodes}
             return {"values": values, "notes": [f"a value could not be estimated: {failure}"], **spent(caller)}
-        values, notes = {}, []
+        values, notes, found = {}, [], []
         for node, estimate in zip(nodes, estimates, strict=True):
             values[self.parts.value_key(node, unit["horizon"])] = value_data(estimate)
             notes += [estimate.error] if estimate.error else []
             emit("valued", node=node["id"], value=estimate.value, source=estimate.source, detail=estimate.detail)
-        return {"values": values, "notes": list(dict.fromkeys(notes)), **spent(caller)}
+            if estimate.solution is not None and self.parts.simulation == "fork":
+                found.append(solution_node(node, estimate.solution))
+        return {"values": values, "notes": list(dict.fromkeys(notes)), **with_solutions(found), **spent(caller)}
 
     async def _leaf(self, node: Node, unit: UnitInput, run: Run, caller: Caller) -> Leaf:
         environment = await self.parts.live(node, unit["root"], run, caller)
@@ -212,7 +216,8 @@ class SearchNodes:
         branch = select_branch(tree, view, selection=settings.selection, kl_coef=settings.kl_coef, seed=seed)
         if not branch:
             return {**update, "phase": "end", "batch": []}
-        if settings.commit == "first" and not (state["exhausted"] or update["exhausted"]):
+        certain = tree.nodes[branch[-1]]["solved"] and self.parts.simulation == "fork"
+        if settings.commit == "first" and not (certain or state["exhausted"] or update["exhausted"]):
             branch = branch[:1]
         emit("selected", decision=state["decision"], branch=[shown(tree.nodes[node_id]) for node_id in branch])
         return {**update, "phase": "act", "batch": branch, "intent": {"branch": branch, "token": run.token}}

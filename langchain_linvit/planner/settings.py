@@ -65,8 +65,14 @@ class SearchSettings(BaseModel):
 class PlannerSettings(SearchSettings):
     """How the planner searches and acts."""
 
+    policy_rollouts: int = Field(
+        default=0,
+        ge=0,
+        description="Episodes of the model alone, tried in forks first; one that solves is carried out.",
+    )
     commit: Literal["first", "branch"] = Field(
-        default="first", description="Carry out the first subgoal and plan again, or the whole branch."
+        default="first",
+        description="Carry out the first subgoal and plan again, or the whole branch; one that solves always whole.",
     )
     actions_per_subgoal: int = Field(default=5, ge=1, description="M: most actions that carry out one text subgoal.")
     record_tree: bool = Field(default=True, description="Whether the result carries every node that was searched.")

@@ -89,6 +89,10 @@ class Tree:
         """Whether the episode is over there and plainly not solved."""
         return node["done"] and node["solved"] is False
 
+    def solved(self, node_ids: Sequence[str]) -> list[str]:
+        """Those of `node_ids` that plainly solve the task."""
+        return [node_id for node_id in node_ids if self.nodes[node_id]["solved"] and not self.nodes[node_id]["error"]]
+
     def is_terminal(self, node: Node) -> bool:
         """Whether nothing can follow: the episode is over, or its steps are used up."""
         return node["done"] or bool(node["solved"]) or node["used"] >= self.horizon
@@ -170,11 +174,14 @@ def analyse(tree: Tree, *, depth: int, breadth: int | None, beam: int | None, kl
             return view
         children = _score_children(tree, view, parents, kl_coef)
         view.layers.append(children)
-        view.solved = [child for child in children if tree.nodes[child]["solved"] and not tree.nodes[child]["error"]]
+        view.solved = tree.solved(children)
         if view.solved:
-            view.phase = "select"
             return view
         fresh = _link_equal_states(tree, view, children, seen)
+        if known := [child for child in fresh if tree.solved(tree.children.get(child, ()))]:
+            view.layers.append(_score_children(tree, view, known, kl_coef))
+            view.solved = tree.solved(view.layers[-1])
+            return view
         ends = [child for child in fresh if layerwise or level == depth or tree.is_terminal(tree.nodes[child])]
         wanted = _without_value(tree, ends)
         if wanted:

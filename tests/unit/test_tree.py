@@ -66,6 +66,12 @@ def test_a_solved_node_ends_the_search_at_once():
     assert (found.phase, found.batch, found.solved) == ("select", [], ["b", "c"])
 
 
+def test_a_solution_below_a_leaf_ends_the_search_at_once():
+    found = view(tree({**TWO, "b.x": {"solved": True, "done": True}}), depth=1)
+    assert (found.phase, found.batch, found.solved) == ("select", [], ["b.x"])
+    assert found.layers == [["a", "b"], ["b.x"]]
+
+
 def test_a_solved_node_is_worth_1_and_its_own_reward_does_not_count():
     found = tree({"a": {"solved": True, "reward": 0.7}, "b": {"reward": 0.7}})
     shown = view(found)

@@ -251,15 +251,51 @@ def test_rollouts_share_the_budget_and_refuse_where_none_could_run():
 
 
 def test_leaves_stay_where_they_are_and_forks_are_closed():
-    CountedCorridor.live = 0
+    before = CountedCorridor.live
     where = leaf(CountedCorridor())
     estimated(rollouts(rollouts=4), where)
     assert where.environment.position == 1
-    assert CountedCorridor.live == 1
+    assert CountedCorridor.live == before + 1
+    where.environment.close()
+
+
+def test_a_solving_episode_is_kept_with_the_steps_that_changed_something():
+    replies = ["Action: fly", "Action: go right", "nothing", "Action: go right"]
+    [estimate] = estimated(rollouts(ScriptedChatModel(replies=replies), rollouts=1))
+    assert [action for action, _ in estimate.solution.steps] == ["go right", "go right"]
+    assert estimate.solution.state_key == "3"
+    [without] = estimated(rollouts(always("Action: go right"), rollouts=1, keep_solutions=False))
+    assert (without.value, without.solution) == (1.0, None)
+    assert estimated(rollouts(always("Action: wait")))[0].solution is None
+
+
+def test_the_shortest_solution_is_kept_also_in_a_blend():
+    replies = ["Action: wait", "Action: go right", "Action: go right", "Action: go right", "Action: go right"]
+    value = rollouts(ScriptedChatModel(replies=replies), rollouts=2)
+    [estimate] = estimated(BlendValue([(1, FunctionValue(closeness)), (1, value)]))
+    assert [action for action, _ in estimate.solution.steps] == ["go right", "go right"]
+
+
+@pytest.mark.parametrize(("action", "spent"), [("wait", 2), ("fly", 2), ("go right", 4)])
+def test_patience_ends_an_episode_that_comes_to_nothing_new(action, spent):
+    account = Account()
+    value = rollouts(always(f"Action: {action}"), rollouts=1, patience=2)
+    estimated(value, leaf(at=0, target=4, remaining=6), account=account)
+    assert account.spent["llm_calls"] == spent
+
+
+def test_patience_takes_states_without_a_key_for_new():
+    class Keyless(Corridor):
+        def state_key(self):
+            return None
+
+    account = Account()
+    estimated(rollouts(always("Action: wait"), rollouts=1, patience=2), leaf(Keyless(), remaining=5), account=account)
+    assert account.spent["llm_calls"] == 5
 
 
 def test_settings_of_rollouts_are_checked():
-    for wrong in ({"rollouts": 0}, {"discount": 0}, {"discount": 1.1}):
+    for wrong in ({"rollouts": 0}, {"discount": 0}, {"discount": 1.1}, {"patience": 0}):
         with pytest.raises(InvalidSettingError):
             RolloutValue(**wrong)
     with pytest.raises(InvalidSettingError, match="no policy"):

@@ -1,0 +1,155 @@
+"""Solutions that the model's own episodes come upon: tried first, found on the way, and carried out with care."""
+
+import asyncio
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from worlds import Corridor, closeness, plan, walker, walker_model
+
+from langchain_linvit.accounting import Budget
+from langchain_linvit.environments.base import Transition
+from langchain_linvit.errors import InvalidSettingError
+from langchain_linvit.models import PolicyChatModel
+from langchain_linvit.planner import create_slinvit_planner
+from langchain_linvit.prompts import request_kind
+from langchain_linvit.values import RolloutValue
+
+
+def acting(action, others=walker):
+    """A model that always takes one action, and answers every other request as the walker does."""
+
+    def policy(messages, tools):
+        return {f"Action: {action}": 1.0} if request_kind(messages) == "next action" else others(messages, tools)
+
+    return PolicyChatModel(policy=policy)
+
+
+class Slippery(Corridor):
+    """A corridor whose second real step stays where it is; forks don't know."""
+
+    def __init__(self, real=True):
+        self.real = real
+
+    def reset(self, task):
+        self.steps = 0
+        return super().reset(task)
+
+    def step(self, action):
+        self.steps += 1
+        if self.real and self.steps == 2:
+            return Transition(self.state_text())
+        return super().step(action)
+
+    def fork(self):
+        clone = Slippery(real=False)
+        clone.reset(self.task)
+        clone.position, clone.steps = self.position, self.steps
+        return clone
+
+
+# tried first
+
+
+def test_a_policy_that_solves_the_task_is_carried_out_without_a_search():
+    result = plan(acting("go right"), value=closeness, policy_rollouts=3)
+    assert result.plan == ["go right"] * 4
+    assert result.usage.llm_calls == 4
+    assert result.usage.env_steps_real == 4
+    assert result.prior == {}
+    [chosen] = [node for node in result.tree if node.status == "chosen"]
+    assert (chosen.provenance, chosen.text) == ("rollout", "go right; go right; go right; go right")
+    assert {step.provenance for step in result.trajectory} == {"rollout"}
+
+
+def test_nothing_is_prepared_for_a_task_that_the_policy_solves():
+    assert plan(acting("go right"), value="rules", policy_rollouts=1).usage.llm_calls == 4
+    assert plan(acting("go right"), value="rules", task="reach 2").usage.llm_calls > 2
+
+
+def test_the_search_follows_where_the_policy_fails_or_goes_in_circles():
+    alone = plan(acting("wait"), value=closeness, candidates=None)
+    after = plan(acting("wait"), value=closeness, candidates=None, policy_rollouts=2)
+    assert after.plan == alone.plan == ["go right"] * 4
+    assert after.usage.llm_calls == alone.usage.llm_calls + 2 * 3  # each gives up after three steps in place
+
+
+def test_episodes_differ_and_end_with_the_first_that_solves():
+    counts = {plan(seed=seed, task="reach 2", value=closeness, policy_rollouts=50).usage.llm_calls for seed in range(6)}
+    assert len(counts) > 1
+
+
+def test_sync_and_async_try_the_same_episodes():
+    options = {"policy_rollouts": 4, "value": closeness, "seed": 5, "retry_delay": 0.0}
+    planner = create_slinvit_planner(walker_model(), Corridor(), **options)
+    results = [
+        planner.invoke({"task": "reach 3"})["result"],
+        asyncio.run(planner.ainvoke({"task": "reach 3"}))["result"],
+    ]
+    first, second = (result.model_dump(exclude={"usage": {"seconds"}}) for result in results)
+    assert first == second
+
+
+def test_a_budget_that_ends_within_an_episode_is_told():
+    result = plan(acting("go right"), value=closeness, policy_rollouts=2, budget=Budget(completions=3))
+    assert (result.outcome, result.budget_exhausted, result.plan) == ("budget_exhausted", "completions", [])
+    assert result.usage.llm_calls == 3
+
+
+def test_a_model_that_fails_leaves_a_note_and_the_search():
+    def failing(messages, tools):
+        if request_kind(messages) == "next action":
+            raise ConnectionError("no route")
+        return walker(messages, tools)
+
+    model = PolicyChatModel(policy=failing)
+    result = plan(model, value=closeness, candidates=None, policy_rollouts=1, retries=0)
+    assert result.solved
+    assert any("every rollout failed" in note for note in result.notes)
+
+
+def test_imagined_solutions_are_none():
+    with pytest.raises(InvalidSettingError, match="policy_rollouts carry out what worked in a fork"):
+        create_slinvit_planner(walker_model(), Corridor(), simulation="imagine", policy_rollouts=1)
+    with pytest.raises(InvalidSettingError, match="policy_rollouts=-1"):
+        create_slinvit_planner(walker_model(), Corridor(), policy_rollouts=-1)
+
+
+# found on the way
+
+
+def test_a_rollout_that_solves_the_task_ends_the_search():
+    kept = plan(acting("go right"), value=RolloutValue(rollouts=1), depth=1, candidates=None)
+    alone = plan(acting("go right"), value=RolloutValue(rollouts=1, keep_solutions=False), depth=1, candidates=None)
+    assert kept.solved
+    assert alone.solved
+    assert {step.decision for step in kept.trajectory} == {0}
+    assert {step.decision for step in alone.trajectory} == {0, 1, 2, 3}
+    assert kept.usage.llm_calls < alone.usage.llm_calls / 2
+
+
+def test_what_the_imagination_solves_is_tried_step_by_step():
+    result = plan(acting("go right"), value=RolloutValue(rollouts=1), simulation="imagine", task="reach 3")
+    assert result.solved
+    assert not [node for node in result.tree if node.provenance == "rollout"]
+
+
+# carried out with care
+
+
+@pytest.mark.parametrize("options", [{"policy_rollouts": 1, "value": closeness}, {"value": RolloutValue(rollouts=1)}])
+def test_a_solution_is_left_as_soon_as_reality_departs_from_it(options):
+    result = plan(acting("go right"), environment=Slippery(), candidates=None, depth=1, **options)
+    assert result.solved
+    assert result.plan == ["go right"] * 5
+    assert [step.decision for step in result.trajectory][:3] == [0, 0, 1]
+
+
+def test_a_run_that_stops_before_it_acts_resumes_with_the_solution():
+    options = {"policy_rollouts": 1, "value": closeness, "checkpointer": InMemorySaver(), "retry_delay": 0.0}
+    config = {"configurable": {"thread_id": "1"}}
+    before = create_slinvit_planner(acting("go right"), Corridor(), **options)
+    before.invoke({"task": "reach 3"}, config, interrupt_before=["act"])
+    after = create_slinvit_planner(acting("wait"), Corridor(), **options)
+    result = after.invoke(None, config)["result"]
+    assert result.plan == ["go right"] * 3
+    assert result.usage.llm_calls == 3
