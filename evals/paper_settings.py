@@ -37,12 +37,13 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
     },
     "alfworld": {
+        "slinvit": [{"policy_rollouts": n} for n in (0, 1, 2, 4)],
         "tot": [{"candidates": m, "beam": beam} for m in (2, 3) for beam in (1, 3)],
         "rap": [{"candidates": m, "weight": w} for m in (2, 3) for w in (0.2, 0.5)],
         "lats": [{"candidates": m, "weight": w} for m in (2, 3) for w in (0.5, 0.8)],
     },
 }
-"""By benchmark and method; the paper's kl_coef on BlocksWorld is 0. SLINVIT's setting on ALFWorld is not chosen here:
+"""By benchmark and method; the paper's kl_coef on BlocksWorld is 0. SLINVIT's search on ALFWorld is not chosen here:
 it is `evals.alfworld_budget.LEAN`, the best of 16 on generated games at the same two rungs."""
 COLUMNS = ("benchmark", "method", "setting", "n", "success", "at_lower", "at_upper", "llm_calls", "chosen")
 

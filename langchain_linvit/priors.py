@@ -19,7 +19,7 @@ import random
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel, BaseLLM
@@ -93,6 +93,10 @@ class PolicyPrior(ABC):
         if not proposals:
             return ParsedAction(None, "the prior proposed nothing")
         return ParsedAction(None if proposals[0].error else proposals[0].text, proposals[0].error)
+
+    def greedy(self) -> PolicyPrior:
+        """This prior with `act` at its likeliest instead of a sample. Default: itself."""
+        return self
 
 
 class UniformPrior(PolicyPrior):
@@ -177,6 +181,10 @@ class ChatPrior(PolicyPrior):
         if subgoal is not None and not answer.fault and answer.text.strip().rstrip(".").lower() == "done":
             return None
         return answer.parsed(situation.parse)
+
+    def greedy(self) -> ChatPrior:
+        """The same model at temperature 0."""
+        return replace(self, temperature=0.0)
 
     async def _score_all(
         self, situation: Situation, method: PriorMethod, caller: Caller, path: Sequence[object]

@@ -40,7 +40,7 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
         "lats": {"candidates": None, "weight": 0.8, "exploration": 0.3},
     },
     "alfworld": {
-        "slinvit": {"breadth": None, **LEAN},
+        "slinvit": {"breadth": None, **LEAN, "policy_rollouts": 2},
         "tot": {"candidates": 2, "beam": 1},
         "rap": {"candidates": 2, "weight": 0.2},
         "lats": {"candidates": 2, "weight": 0.5},
@@ -218,6 +218,7 @@ def _alfworld(scope: Scope) -> Benchmark:
     examples = load_dataset("alfworld", data=source, limit=scope.tasks(GAMES, QUICK_GAMES), seed=1_000 + scope.seed)
     contenders = [
         *_contenders("alfworld", "critic", horizon=50),
+        Contender("slinvit, search alone", "slinvit", {**LEAN, "breadth": None, "horizon": 50, "retry_delay": 0.0}),
         Contender("slinvit, paper's k and N", "paper-alfworld", {"retry_delay": 0.0}),
         Contender("breadth-first, no model", "breadth_first", {"retry_delay": 0.0}, uses_model=False),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langchain_linvit.calls import Caller
 from langchain_linvit.errors import BudgetExhaustedError
@@ -24,16 +24,20 @@ class PolicyNodes:
     parts: PlannerParts
 
     async def try_policy(self, state: PlannerState, run: Run, caller: Caller) -> Update:
-        """One episode after the other; the first that solves the task is the branch to carry out."""
+        """One episode after the other, the first by the likeliest actions and the others by sampled ones.
+
+        The first that solves the task is the branch to carry out.
+        """
         root = state["nodes"][state["root"]]
         environment = await self.parts.live(root, root["id"], run, caller)
-        rollout = RolloutValue(rollouts=1, patience=PATIENCE, policy=self.parts.prior)
+        sampled = RolloutValue(rollouts=1, patience=PATIENCE, policy=self.parts.prior)
+        greedy = replace(sampled, policy=self.parts.prior.greedy())
         situation = Situation.of(environment, [])
         update: Update = {"notes": []}
         for index in range(self.parts.settings.policy_rollouts):
             leaf = Leaf(f"{root['id']}/policy/{index}", situation, environment, state["horizon"])
             try:
-                [estimate] = await rollout.estimate([leaf], caller, {})
+                [estimate] = await (sampled if index else greedy).estimate([leaf], caller, {})
             except BudgetExhaustedError as error:
                 update["exhausted"] = [error.what]
                 break

@@ -68,7 +68,7 @@ class PlannerSettings(SearchSettings):
     policy_rollouts: int = Field(
         default=0,
         ge=0,
-        description="Episodes of the model alone, tried in forks first; one that solves is carried out.",
+        description="Episodes of the model alone tried in forks first; one that solves is taken.",
     )
     commit: Literal["first", "branch"] = Field(
         default="first",

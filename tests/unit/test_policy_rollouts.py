@@ -73,9 +73,26 @@ def test_the_search_follows_where_the_policy_fails_or_goes_in_circles():
     assert after.usage.llm_calls == alone.usage.llm_calls + 2 * 3  # each gives up after three steps in place
 
 
-def test_episodes_differ_and_end_with_the_first_that_solves():
-    counts = {plan(seed=seed, task="reach 2", value=closeness, policy_rollouts=50).usage.llm_calls for seed in range(6)}
-    assert len(counts) > 1
+def test_the_first_episode_is_greedy_and_the_others_are_sampled():
+    asked = []
+
+    def policy(messages, tools):
+        return {"Action: wait": 0.6, "Action: go right": 0.4}
+
+    class Noting(PolicyChatModel):
+        def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+            asked.append(kwargs.get("temperature"))
+            return super()._generate(messages, stop, run_manager, **kwargs)
+
+    results = [plan(Noting(policy=policy), value=closeness, policy_rollouts=20, seed=seed) for seed in range(4)]
+    assert asked[:4] == [0.0, 0.0, 0.0, None]  # three times in place, and it is given up
+    assert all(result.solved for result in results)
+    assert len({result.usage.llm_calls for result in results}) > 1
+
+
+def test_a_prior_without_a_model_tries_too():
+    planner = create_slinvit_planner(None, Corridor(), value=closeness, policy_rollouts=3, seed=2)
+    assert planner.invoke({"task": "reach 2"})["result"].solved
 
 
 def test_sync_and_async_try_the_same_episodes():
