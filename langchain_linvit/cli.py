@@ -51,6 +51,7 @@ def solve(
     depth: Annotated[int | None, typer.Option(help="Layers to look ahead.")] = None,
     kl_coef: Annotated[float | None, typer.Option(help="Weight of log pi_LLM.")] = None,
     horizon: Annotated[int | None, typer.Option(help="Real steps.")] = None,
+    policy_rollouts: Annotated[int | None, typer.Option(help="Episodes of the model alone to try first.")] = None,
     max_completions: Annotated[int | None, typer.Option(help="Budget of completions.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of tokens.")] = None,
     max_env_steps: Annotated[int | None, typer.Option(help="Budget of environment steps.")] = None,
@@ -65,7 +66,7 @@ def solve(
     the_task = chosen(chosen_application.tasks(choice), choice)
     searching = {
         "candidates": candidates, "breadth": breadth, "beam": beam, "depth": depth, "kl_coef": kl_coef,
-        "horizon": horizon, "value": value,
+        "horizon": horizon, "value": value, "policy_rollouts": policy_rollouts,
     }  # fmt: skip
     limits = {"completions": max_completions, "tokens": max_tokens, "env_steps": max_env_steps, "seconds": max_seconds}
     named = {name: setting for name, setting in searching.items() if setting is not None}

@@ -44,6 +44,8 @@ class SearchProgress:
         if kind == "decision":
             self._decision = event["decision"] + 1
             self._counts.clear()
+        elif kind == "policy_tried":
+            self._counts["episodes"] += 1
         elif kind == "proposed":
             self._counts["proposals"] += len(event["candidates"])
         elif kind == "simulated":

@@ -73,6 +73,13 @@ def test_a_budget_is_reported_and_fails_honestly(linvit):
     assert "budget exhausted" in out
 
 
+def test_the_model_may_try_alone_first(linvit, tmp_path):
+    status, _, _ = linvit("solve", "blocksworld", "--policy-rollouts", 30, "--json", tmp_path / "result.json")
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert status == 0
+    assert {step["provenance"] for step in result["trajectory"]} == {"rollout"}
+
+
 def test_presets_take_the_hand_written_rules(linvit):
     status, out, _ = linvit("solve", "blocksworld", "--preset", "paper-blocksworld-6", "--no-tree")
     assert status == 0

@@ -74,6 +74,8 @@ def test_every_event_of_a_search_is_shown_as_text():
 
 def test_a_new_decision_counts_afresh():
     progress = SearchProgress("g")
+    progress.update({"event": "policy_tried", "index": 0, "solved": False, "error": None})
+    assert "1 episodes" in shown(progress)
     progress.update({"event": "decision", "decision": 0})
     progress.update({"event": "proposed", "candidates": [1, 2]})
     assert "decision 1: 2 proposals" in shown(progress)
