@@ -33,6 +33,8 @@ REAL_STEPS = (5, 10, 20)
 """Scarcer real steps, each with the largest budget of completions; plans tried in forks may be no longer."""
 LEAN: dict[str, Any] = {"value": "critic", "candidates": 3, "depth": 1}
 """SLINVIT with one layer of three proposals: the best of 16 settings on generated games, with 32 and 64 completions."""
+POLICY_FIRST: dict[str, Any] = {**LEAN, "policy_rollouts": 4}
+"""The same after up to four episodes of the policy alone: the best of 0, 1, 2 and 4 on generated games, likewise."""
 COLUMNS = (
     "method", "prior", "completions", "real_steps", "n", "success", "llm_calls", "requests", "env_steps", "steps",
     "errors",
@@ -55,6 +57,7 @@ def methods(environment: AlfworldEnvironment, horizon: int) -> Iterator[Method]:
     yield BestOfN(environment, value="critic", **options)
     yield SlinvitMethod(environment, **{**CRITIC, **options})
     yield SlinvitMethod(environment, name="slinvit, lean", **LEAN, **options)
+    yield SlinvitMethod(environment, name="slinvit, policy first", **POLICY_FIRST, **options)
 
 
 def play(task: Task, *, levels: Sequence[str], seed: int) -> Played:
@@ -132,6 +135,7 @@ def main(argv: list[str] | None = None) -> None:
         "seed": options.seed,
         "slinvit": "preset paper-alfworld",
         "slinvit, lean": LEAN,
+        "slinvit, policy first": POLICY_FIRST,
         "seconds": round(time.monotonic() - started, 1),
     }
     write_results(options.json, "alfworld_budget", settings, rows)

@@ -1,7 +1,7 @@
 """The paper's benchmarks as they are run here: tasks, contenders, and the budgets that all of them get alike.
 
 Settings of the searches, SLINVIT's included, were chosen on generated problems for budgets like these, by the rule of
-`evals.paper_settings` (SLINVIT's on ALFWorld by `evals.alfworld_budget`); those on InterCode follow from a task's being
+`evals.paper_settings` (SLINVIT's search on ALFWorld by `evals.alfworld_budget`); those on InterCode follow from a task's being
 one decision. The ladders of completions are geometric. Every contender of a benchmark has the same model, value
 estimator, forks and budgets.
 """
@@ -17,7 +17,7 @@ from typing import Any
 from langsmith.schemas import Example
 
 from evals.alfworld import GAMES
-from evals.alfworld_budget import LEAN
+from evals.alfworld_budget import LEAN, POLICY_FIRST
 from evals.blocksworld import SEARCH
 from evals.intercode import CANDIDATES
 from langchain_linvit.accounting import Budget
@@ -40,7 +40,7 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
         "lats": {"candidates": None, "weight": 0.8, "exploration": 0.3},
     },
     "alfworld": {
-        "slinvit": {"breadth": None, **LEAN, "policy_rollouts": 2},
+        "slinvit": {"breadth": None, **POLICY_FIRST},
         "tot": {"candidates": 2, "beam": 1},
         "rap": {"candidates": 2, "weight": 0.2},
         "lats": {"candidates": 2, "weight": 0.5},
