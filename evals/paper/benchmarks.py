@@ -1,9 +1,9 @@
 """The paper's benchmarks as they are run here: tasks, contenders, and the budgets that all of them get alike.
 
 Settings of the searches, SLINVIT's included, were chosen on generated problems for budgets like these, by the rule of
-`evals.paper_settings` (SLINVIT's search on ALFWorld by `evals.alfworld_budget`); those on InterCode follow from a task's being
-one decision. The ladders of completions are geometric. Every contender of a benchmark has the same model, value
-estimator, forks and budgets.
+`evals.paper_settings` (the layers of SLINVIT's search on ALFWorld by `evals.alfworld_budget`); those on InterCode
+follow from a task's being one decision. The ladders of completions are geometric. Every contender of a benchmark has
+the same model, value estimator, forks and budgets.
 """
 
 from __future__ import annotations

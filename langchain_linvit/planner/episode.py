@@ -95,18 +95,17 @@ class EpisodeNodes:
         real = await self._real(state, run, caller)
         happened = self._happened(state, run, real)
         records: list[StepRecord] = []
-        node, last = state["nodes"][state["root"]], Transition("")
+        node, last, foreseen = state["nodes"][state["root"]], Transition(""), True
         for index, node_id in enumerate(state["intent"]["branch"], 1):
             node, before = state["nodes"][node_id], len(records)
             last = await self._carry_out(node, real, index <= happened, state, caller, records)
             if index < happened:
                 continue
-            left_early = len(records) - before < len(node["steps"])
-            diverged = last.error is not None or left_early or state_key(real, node_id) != node["key"]
-            if diverged or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
+            foreseen = last.error is None and _as_foreseen(node, real, records[before:])
+            if not foreseen or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
         caller.account.count({"seconds": run.lap()})
-        return {**self._commit(state, run, real, node, last, records), **spent(caller)}
+        return {**self._commit(state, run, real, node, last, records, foreseen), **spent(caller)}
 
     async def _real(self, state: PlannerState, run: Run, caller: Caller) -> Environment:
         """The live real environment; after a crash rebuilt, or found again where it outlives its program."""
@@ -166,17 +165,12 @@ class EpisodeNodes:
 
     def _commit(
         self, state: PlannerState, run: Run, real: Environment, reached: Node, last: Transition,
-        records: list[StepRecord],
+        records: list[StepRecord], as_foreseen: bool,
     ) -> Update:  # fmt: skip
         """The update after acting: a new root, with what is known below it where it is the state foreseen."""
         tree = self.parts.tree(state)
         used = state["real"]["steps"] + len(records)
-        foreseen = (
-            self.parts.simulation == "fork"
-            and reached["error"] is None
-            and reached["used"] == used
-            and reached["key"] == state_key(real, reached["id"])
-        )
+        foreseen = self.parts.simulation == "fork" and as_foreseen and reached["used"] == used
         root_id = reached["id"] if foreseen else digest(state["root"], "real", used)
         keep = tree.subtree(root_id) if foreseen else []
         history = [*history_of(state["committed"]), *history_of(records)]
@@ -226,6 +220,13 @@ class EpisodeNodes:
         result = plan_result(state, rest if self.parts.settings.record_tree else [], run.lap(), self.parts.value.name)
         emit("finished", outcome=result.outcome, reason=result.reason, plan=result.plan)
         return {"result": result, "messages": [plan_message(result)]}
+
+
+def _as_foreseen(node: Node, real: Environment, records: list[StepRecord]) -> bool:
+    """Whether reality stands where the search foresaw it: by its state's key, else by what was observed on the way."""
+    if real.state_key() is not None:
+        return state_key(real, node["id"]) == node["key"]
+    return [record["observation"] for record in records] == [observation for _, observation in node["steps"]]
 
 
 def read_task(state: PlannerState) -> Task:

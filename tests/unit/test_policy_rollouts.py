@@ -11,7 +11,7 @@ from langchain_linvit.environments.base import Transition
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models import PolicyChatModel
 from langchain_linvit.planner import create_slinvit_planner
-from langchain_linvit.prompts import request_kind
+from langchain_linvit.prompts import last_block, request_kind
 from langchain_linvit.values import RolloutValue
 
 
@@ -159,6 +159,39 @@ def test_a_solution_is_left_as_soon_as_reality_departs_from_it(options):
     assert result.solved
     assert result.plan == ["go right"] * 5
     assert [step.decision for step in result.trajectory][:3] == [0, 0, 1]
+
+
+def test_subgoals_are_left_as_soon_as_reality_departs_from_them():
+    class Keyless(Slippery):
+        def state_key(self):
+            return None
+
+        def fork(self):
+            clone = Keyless(real=False)
+            clone.reset(self.task)
+            clone.position, clone.steps = self.position, self.steps
+            return clone
+
+    def policy(messages, tools):
+        if request_kind(messages) != "next subgoal":
+            return walker(messages, tools)
+        return {f"Subgoal: reach {int(last_block(messages, 'state').split()[-1]) + 2}": 1.0}
+
+    options = {"level": "subgoal", "value": closeness, "commit": "branch", "horizon": 8}
+    result = plan(PolicyChatModel(policy=policy), environment=Keyless(), **options)
+    assert [(step.decision, step.subgoal) for step in result.trajectory][:3] == [
+        (0, "reach 2"), (0, "reach 2"), (1, "reach 3"),
+    ]  # fmt: skip
+
+
+def test_only_the_first_step_of_an_imagined_solution_is_meant_to_be_taken():
+    options = {"simulation": "imagine", "candidates": 1, "value": closeness, "checkpointer": InMemorySaver()}
+    planner = create_slinvit_planner(acting("go right"), Corridor(), retry_delay=0.0, **options)
+    config = {"configurable": {"thread_id": "1"}}
+    planner.invoke({"task": "reach 2"}, config, interrupt_before=["act"])
+    state = planner.get_state(config).values
+    assert any(node["solved"] for node in state["nodes"].values())
+    assert len(state["intent"]["branch"]) == 1
 
 
 def test_a_run_that_stops_before_it_acts_resumes_with_the_solution():
