@@ -38,9 +38,8 @@ class PolicyNodes:
             leaf = Leaf(f"{root['id']}/policy/{index}", situation, environment, state["horizon"])
             try:
                 [estimate] = await (sampled if index else greedy).estimate([leaf], caller, {})
-            except BudgetExhaustedError as error:
-                update["exhausted"] = [error.what]
-                break
+            except BudgetExhaustedError:
+                break  # the search finds out what is left
             update["notes"] += [estimate.error] if estimate.error else []
             emit("policy_tried", index=index, solved=estimate.solution is not None, error=estimate.error)
             if estimate.solution is not None:

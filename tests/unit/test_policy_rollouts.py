@@ -203,3 +203,5 @@ def test_a_run_that_stops_before_it_acts_resumes_with_the_solution():
     result = after.invoke(None, config)["result"]
     assert result.plan == ["go right"] * 3
     assert result.usage.llm_calls == 3
+    [chosen] = [node.id for node in result.tree if node.status == "chosen"]
+    assert after.get_state(config).values["root"] == chosen  # reality stands where the episode ended

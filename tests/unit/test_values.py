@@ -260,8 +260,12 @@ def test_leaves_stay_where_they_are_and_forks_are_closed():
 
 
 def test_a_solving_episode_is_kept_with_the_steps_that_changed_something():
-    replies = ["Action: fly", "Action: go right", "nothing", "Action: go right"]
-    [estimate] = estimated(rollouts(ScriptedChatModel(replies=replies), rollouts=1))
+    class OpenEnded(Corridor):
+        def admissible_actions(self):
+            return None
+
+    replies = ["Action: fly", "Action: go right", "", "Action: go right"]
+    [estimate] = estimated(rollouts(ScriptedChatModel(replies=replies), rollouts=1), leaf(OpenEnded()))
     assert [action for action, _ in estimate.solution.steps] == ["go right", "go right"]
     assert estimate.solution.state_key == "3"
     [without] = estimated(rollouts(always("Action: go right"), rollouts=1, keep_solutions=False))
