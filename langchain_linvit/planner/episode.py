@@ -101,7 +101,7 @@ class EpisodeNodes:
             last = await self._carry_out(node, real, index <= happened, state, caller, records)
             if index < happened:
                 continue
-            foreseen = last.error is None and _as_foreseen(node, real, records[before:])
+            foreseen = _as_foreseen(node, real, records[before:])
             if not foreseen or last.done or len(records) >= state["horizon"] - state["real"]["steps"]:
                 break
         caller.account.count({"seconds": run.lap()})
