@@ -89,7 +89,10 @@ class Decision:
                 raise lookahead.failures[0]
             return _Found()
         if len(candidates) == 1:
-            return _Found([], candidates[0], "agreed")
+            on_way = self.settings.candidates is None and lookahead.root["key"] in memory.get("known", {}).get(
+                "way", {}
+            )
+            return _Found([], candidates[0], "followed" if on_way else "agreed")
         memory["prepared"] = lookahead.prepared = await self._prepared(lookahead, memory)
         branch = await lookahead.search(candidates)
         return _Found(branch, lookahead.candidates[branch[0]], "searched")
@@ -147,7 +150,7 @@ class Decision:
             visited=frozenset(memory.get("visited", [])),
             horizon=self._horizon(used),
             values=dict(known.get("values", {})),
-            proposals=dict(known.get("proposals", {})),
+            proposals={**known.get("proposals", {}), **{key: [only] for key, only in known.get("way", {}).items()}},
             prior_failed=memory.get("prior_failed", False),
         )
 
@@ -229,7 +232,7 @@ class Decision:
         memory["steps"] = memory.get("steps", 0) + 1
         memory["prior_failed"] = lookahead.prior_failed
         if found.branch:
-            memory["known"] = lookahead.below(found.branch[0])
+            memory["known"] = lookahead.below(found.branch)
         usage = add_counts(state.get("linvit_usage") or {}, spent)
         if self.toolkit is not None:
             usage["env_steps_real"] = len(self.toolkit.history)
@@ -245,7 +248,7 @@ class _Found:
 
     branch: list[str] = field(default_factory=list)
     chosen: Candidate | None = None
-    decision: Literal["searched", "agreed", "passed_through"] = "passed_through"
+    decision: Literal["searched", "agreed", "followed", "passed_through"] = "passed_through"
 
 
 def guess_scores(state: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langgraph.errors import GraphBubbleUp
 
-from langchain_linvit.agents.candidates import Candidate, ai_message, composed, from_model, merged
+from langchain_linvit.agents.candidates import Candidate, ai_message, call_text, composed, from_model, merged
 from langchain_linvit.agents.settings import AgentSearchSettings
 from langchain_linvit.agents.simulation import Point, Simulation
 from langchain_linvit.calls import Caller, derive_seed
@@ -123,14 +124,28 @@ class Lookahead:
             self.tree, self.view, selection=self.settings.selection, kl_coef=self.settings.kl_coef, seed=seed
         )
 
-    def below(self, node_id: str) -> dict[str, Any]:
-        """What the next search can use of this one: values and proposals of the states from `node_id` on."""
-        nodes = [self.nodes[each] for each in self.tree.subtree(node_id)]
+    def below(self, branch: Sequence[str]) -> dict[str, Any]:
+        """What the next search can use of this one: values and proposals of the states from the branch's first on.
+
+        Where the branch solves the task, `way` has the one proposal that leads on from each of its states.
+        """
+        nodes = [self.nodes[each] for each in self.tree.subtree(branch[0])]
         keys = {self._value_key(node) for node in nodes} if not self.value.compares else set()
         states = {node["key"] for node in nodes}
         return {
             "values": {key: value for key, value in self.values.items() if key in keys and not value["error"]},
             "proposals": {key: found for key, found in self.proposals.items() if key in states},
+            "way": self._way(branch) if self.nodes[branch[-1]]["solved"] else {},
+        }
+
+    def _way(self, branch: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The proposals that lead along a branch, each by the key of the state that it was made for."""
+        steps = [(self.nodes[at]["key"], self.nodes[to]["text"]) for at, to in pairwise(branch)]
+        return {
+            key: proposal
+            for key, text in steps
+            for proposal in self.proposals.get(key, [])
+            if (call := self.simulation.call_of(proposal["text"])) is not None and call_text(call) == text
         }
 
     def close(self) -> None:

@@ -25,8 +25,8 @@ class RunMemory(TypedDict, total=False):
 
     `visited`: keys of the states it has been in; `guesses`: what was imagined for calls that have no result yet;
     `prepared`: what the value estimator made for this goal; `known`: values and proposals of the states below the
-    message that was said last; `prior_failed`: whether messages are sampled where actions would do; `steps`: model
-    calls so far; `exhausted`: the budget that ran out.
+    message that was said last, and the way on where one was found that solves the task; `prior_failed`: whether
+    messages are sampled where actions would do; `steps`: model calls so far; `exhausted`: the budget that ran out.
     """
 
     visited: list[str]
@@ -63,7 +63,7 @@ def trace_record(
         lookahead: The search; None where there was none.
         branch: The branch that was selected.
         chosen: The candidate that was taken; None where the model's own message was.
-        decision: `searched`, `agreed` or `passed_through`.
+        decision: `searched`, `agreed`, `followed` (a way that an earlier search has found) or `passed_through`.
         memory: What the run remembers.
         record_tree: Whether to record the nodes below the candidates too.
     """

@@ -15,6 +15,7 @@ from worlds import Corridor, CountedCorridor, closeness
 from langchain_linvit import create_slinvit_planner
 from langchain_linvit.accounting import Budget
 from langchain_linvit.agents import EnvironmentToolkit, SLINVITMiddleware
+from langchain_linvit.environments.base import Transition
 from langchain_linvit.environments.blocksworld import BlocksWorldEnvironment, blocks_in_place, generate_problems
 from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models import PolicyChatModel, ToolReply
@@ -117,6 +118,41 @@ def test_all_actions_scored_give_the_planners_own_plan_for_its_price(run):
         assert chosen(toolkit) == planned.plan
         assert toolkit.environment.evaluate().success
         assert result["linvit_usage"]["llm_calls"] == planned.usage.llm_calls + 1, "the last word is one more"
+
+
+def test_a_way_that_a_search_has_found_is_followed_without_another():
+    agent, toolkit, given = corridor_agent(candidates=None, depth=3, value=closeness, task="reach 5")
+    trace = invoked(agent, given)["linvit_trace"]
+    assert chosen(toolkit) == ["go right"] * 5
+    assert [record["decision"] for record in trace] == ["searched"] * 3 + ["followed"] * 2 + ["passed_through"]
+    assert [record["usage"].get("llm_calls", 0) for record in trace[3:]] == [0, 0, 1]
+    assert trace[3]["candidates"][0]["text"] == 'act(action="go right")'
+
+
+def test_a_way_that_reality_leaves_is_searched_for_again():
+    class Icy(Corridor):
+        real_steps = 0
+
+        def step(self, action):
+            if self is toolkit.environment:
+                Icy.real_steps += 1
+                if Icy.real_steps == 4:
+                    return Transition(self.state_text())
+            return super().step(action)
+
+    agent, toolkit, given = corridor_agent(environment=Icy(), candidates=None, depth=3, value=closeness, task="reach 5")
+    trace = invoked(agent, given)["linvit_trace"]
+    assert toolkit.environment.solved
+    assert [record["decision"] for record in trace[:5]] == ["searched"] * 3 + ["followed"] * 2
+    assert len(chosen(toolkit)) == 6
+
+
+def test_sampled_messages_come_first_also_on_a_known_way():
+    agent, toolkit, given = corridor_agent(depth=3, value=closeness, candidates=8)
+    trace = invoked(agent, given)["linvit_trace"]
+    assert chosen(toolkit) == ["go right"] * 3
+    assert [record["usage"]["llm_calls"] >= 8 for record in trace] == [True] * 4
+    assert "followed" not in {record["decision"] for record in trace}
 
 
 @pytest.mark.parametrize("run", ["sync", "async"])
