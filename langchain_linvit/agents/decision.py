@@ -97,6 +97,10 @@ class Decision:
         branch = await lookahead.search(candidates)
         return _Found(branch, lookahead.candidates[branch[0]], "searched")
 
+    def _way(self, memory: RunMemory) -> dict[str, Any]:
+        """The proposals that an earlier search has found to lead to the end; none where messages are sampled first."""
+        return memory.get("known", {}).get("way", {}) if self.settings.candidates is None else {}
+
     async def _prepared(self, lookahead: Lookahead, memory: RunMemory) -> dict[str, Any]:
         """What the value estimator makes once per run, e.g. rules; failures become notes."""
         if "prepared" in memory:
@@ -136,6 +140,7 @@ class Decision:
         root = {**blank_node(node_id, None, "", used=used), "key": start.key(node_id)}
         judge = self.model or request.model
         prior, known = ChatPrior(judge), memory.get("known", {})
+        way = {key: [only] for key, only in self._way(memory).items()}
         return Lookahead(
             settings=self.settings,
             request=request,
@@ -150,7 +155,7 @@ class Decision:
             visited=frozenset(memory.get("visited", [])),
             horizon=self._horizon(used),
             values=dict(known.get("values", {})),
-            proposals={**known.get("proposals", {}), **{key: [only] for key, only in known.get("way", {}).items()}},
+            proposals={**known.get("proposals", {}), **way},
             prior_failed=memory.get("prior_failed", False),
         )
 

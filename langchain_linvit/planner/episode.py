@@ -50,6 +50,7 @@ class EpisodeNodes:
             "goal": real.goal,
             "horizon": self.parts.settings.horizon or real.horizon or DEFAULT_HORIZON,
             "real": {
+                "stepwise": real.persistent,
                 "snapshot": real.snapshot(),
                 "key": root["key"],
                 "steps": 0,
@@ -149,9 +150,10 @@ class EpisodeNodes:
         value = None if node["error"] else self.parts.tree(state).value(node)
         steps = node["steps"] or [(node["text"], "")]
         for number, (action, foreseen) in enumerate(steps, 1):
-            if happened:  # the crash swallowed the reward: it counts as foreseen
+            if happened:  # the crash swallowed what came of it: it counts as foreseen
                 reward = node["reward"] if number == len(steps) else 0.0
-                last = Transition(real.state_text(), reward, done=bool(real.solved), solved=real.solved)
+                seen = foreseen if self.parts.simulation == "fork" else real.state_text()
+                last = Transition(seen, reward, done=bool(real.solved), solved=real.solved)
             elif node["error"] is None:
                 last = await caller.step(real, action, real=True)
             observation = clipped(last.error or last.observation)
@@ -193,7 +195,8 @@ class EpisodeNodes:
         return {
             "phase": "observe",
             "real": {
-                "snapshot": real.snapshot(), "key": key, "steps": used, "done": last.done, "solved": last.solved,
+                "stepwise": real.persistent, "snapshot": real.snapshot(), "key": key, "steps": used,
+                "done": last.done, "solved": last.solved,
             },
             "root": root_id,
             "visited": [*state["visited"], key],

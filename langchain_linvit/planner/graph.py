@@ -274,6 +274,7 @@ class _Wiring:
                     history={item["id"]: _history(state, item, committed) for item in group},
                     agreement={item["id"]: agreement(tree, item["id"]) for item in group} if tree else {},
                     share={"completions": calls, "tokens": tokens, "env_steps": steps, "seconds": seconds},
+                    stepwise=state["real"]["stepwise"],
                     prepared=state["prepared"] if node == "estimate_values" else {},
                     horizon=state["horizon"],
                 ),

@@ -28,6 +28,8 @@ class PolicyNodes:
 
         The first that solves the task is the branch to carry out.
         """
+        if state["real"]["stepwise"]:
+            return {"notes": ["no policy rollouts: an environment that outlives its program is acted in step by step"]}
         root = state["nodes"][state["root"]]
         environment = await self.parts.live(root, root["id"], run, caller)
         sampled = RolloutValue(rollouts=1, patience=PATIENCE, policy=self.parts.prior)

@@ -187,7 +187,7 @@ class SearchNodes:
             values[self.parts.value_key(node, unit["horizon"])] = value_data(estimate)
             notes += [estimate.error] if estimate.error else []
             emit("valued", node=node["id"], value=estimate.value, source=estimate.source, detail=estimate.detail)
-            if estimate.solution is not None and self.parts.simulation == "fork":
+            if estimate.solution is not None and self.parts.simulation == "fork" and not unit["stepwise"]:
                 found.append(solution_node(node, estimate.solution))
         return {"values": values, "notes": list(dict.fromkeys(notes)), **with_solutions(found), **spent(caller)}
 
@@ -216,7 +216,7 @@ class SearchNodes:
         branch = select_branch(tree, view, selection=settings.selection, kl_coef=settings.kl_coef, seed=seed)
         if not branch:
             return {**update, "phase": "end", "batch": []}
-        certain = tree.nodes[branch[-1]]["solved"] and self.parts.simulation == "fork"
+        certain = tree.nodes[branch[-1]]["solved"] and self.parts.simulation == "fork" and not state["real"]["stepwise"]
         if settings.commit == "first" and not (certain or state["exhausted"] or update["exhausted"]):
             branch = branch[:1]
         emit("selected", decision=state["decision"], branch=[shown(tree.nodes[node_id]) for node_id in branch])

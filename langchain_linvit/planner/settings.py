@@ -72,7 +72,8 @@ class PlannerSettings(SearchSettings):
     )
     commit: Literal["first", "branch"] = Field(
         default="first",
-        description="Carry out the first subgoal and plan again, or the whole branch; one that solves always whole.",
+        description="Carry out the first subgoal and plan again, or the whole branch. What solves the task in a fork "
+        "is carried out whole anyway, unless the environment is persistent.",
     )
     actions_per_subgoal: int = Field(default=5, ge=1, description="M: most actions that carry out one text subgoal.")
     record_tree: bool = Field(default=True, description="Whether the result carries every node that was searched.")

@@ -63,8 +63,12 @@ class StepRecord(TypedDict):
 
 
 class RealState(TypedDict):
-    """Where the real environment stands."""
+    """Where the real environment stands.
 
+    `stepwise`: it outlives its program, so that one action is taken at a time: after a crash, at most one is in doubt.
+    """
+
+    stepwise: bool
     snapshot: dict[str, Any]
     key: str
     steps: int
@@ -111,6 +115,7 @@ class UnitInput(TypedDict):
     history: dict[str, list[tuple[str, str]]]
     agreement: dict[str, float]
     share: dict[str, Any]
+    stepwise: bool
     prepared: dict[str, Any]
     horizon: int
 

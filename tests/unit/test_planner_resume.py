@@ -7,6 +7,7 @@ from worlds import Corridor, closeness, plan, walker_model
 
 from langchain_linvit.environments.base import Task
 from langchain_linvit.planner import create_slinvit_planner
+from langchain_linvit.values import RolloutValue
 
 
 def test_resumes_from_a_checkpoint_with_another_planner():
@@ -165,6 +166,17 @@ def test_a_branch_is_taken_up_where_a_crash_left_it(acted):
     result = planner.invoke(None, config)["result"]
     assert Device.position_now == 4
     assert result.plan == ["go right"] * 4
+    assert [step.observation for step in result.trajectory] == [f"you are in cell {cell}" for cell in range(1, 5)]
+
+
+@pytest.mark.parametrize("value", [closeness, RolloutValue(rollouts=20)], ids=["rules", "rollouts"])
+def test_an_environment_that_outlives_its_program_is_acted_in_step_by_step(value):
+    result = plan(environment=Device, value=value, candidates=None, depth=3, task="reach 3", horizon=12)
+    assert result.solved
+    assert [step.decision for step in result.trajectory] == list(range(len(result.trajectory)))
+    tried = plan(environment=Device, value=closeness, candidates=None, task="reach 3", policy_rollouts=50)
+    assert {step.provenance for step in tried.trajectory} == {"exact"}
+    assert "no policy rollouts" in tried.notes[0]
 
 
 @pytest.mark.parametrize(("answer", "reached"), [("no", 2), ("yes", 3)])
