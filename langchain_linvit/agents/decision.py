@@ -97,7 +97,7 @@ class Decision:
         branch = await lookahead.search(candidates)
         return _Found(branch, lookahead.candidates[branch[0]], "searched")
 
-    def _way(self, memory: RunMemory) -> dict[str, Any]:
+    def _way_on(self, memory: RunMemory) -> dict[str, Any]:
         """The proposals that an earlier search has found to lead to the end; none where messages are sampled first."""
         return memory.get("known", {}).get("way", {}) if self.settings.candidates is None else {}
 
@@ -140,7 +140,7 @@ class Decision:
         root = {**blank_node(node_id, None, "", used=used), "key": start.key(node_id)}
         judge = self.model or request.model
         prior, known = ChatPrior(judge), memory.get("known", {})
-        way = {key: [only] for key, only in self._way(memory).items()}
+        way = {key: [only] for key, only in self._way_on(memory).items()}
         return Lookahead(
             settings=self.settings,
             request=request,
