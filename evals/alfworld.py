@@ -32,7 +32,7 @@ from langchain_linvit.evaluation import BestOfN, Greedy, Method, ReAct, SlinvitM
 from langchain_linvit.models.household import MINDS, household_model
 from langchain_linvit.models.sampling import named_model
 from langchain_linvit.planner import PlanResult
-from langchain_linvit.values import RolloutValue
+from langchain_linvit.rollouts import RolloutValue
 
 GAMES = 30
 """Games by default, spread over the six types."""

@@ -13,13 +13,14 @@ from langchain_linvit.errors import LinvitError
 from langchain_linvit.planner import PRESETS, PlanResult, create_slinvit_planner
 from langchain_linvit.priors import ChatPrior, CompletionScoringPrior, PolicyPrior, Proposal, UniformPrior
 from langchain_linvit.regularised import kl_divergence, soft_policy, soft_value
+from langchain_linvit.rollouts import RolloutValue
 from langchain_linvit.rules import RuleValue
 from langchain_linvit.values import (
     BlendValue,
     CriticValue,
     FunctionValue,
     OracleValue,
-    RolloutValue,
+    Solution,
     ValueEstimate,
     ValueEstimator,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "RolloutValue",
     "RuleValue",
     "SLINVITMiddleware",
+    "Solution",
     "Task",
     "Transition",
     "UniformPrior",

@@ -89,10 +89,7 @@ class Decision:
                 raise lookahead.failures[0]
             return _Found()
         if len(candidates) == 1:
-            on_way = self.settings.candidates is None and lookahead.root["key"] in memory.get("known", {}).get(
-                "way", {}
-            )
-            return _Found([], candidates[0], "followed" if on_way else "agreed")
+            return _Found([], candidates[0], "followed" if lookahead.root["key"] in self._way_on(memory) else "agreed")
         memory["prepared"] = lookahead.prepared = await self._prepared(lookahead, memory)
         branch = await lookahead.search(candidates)
         return _Found(branch, lookahead.candidates[branch[0]], "searched")

@@ -32,13 +32,13 @@ from langchain_linvit.planner.settings import PRESETS, PlannerSettings
 from langchain_linvit.planner.state import PlannerInput, PlannerOutput, PlannerState, UnitInput
 from langchain_linvit.planner.tree import Node, agreement
 from langchain_linvit.priors import ChatPrior, Level, PolicyPrior, PriorMethod, UniformPrior
+from langchain_linvit.rollouts import RolloutValue
 from langchain_linvit.rules import RuleValue
 from langchain_linvit.values import (
     AgreementValue,
     CriticValue,
     FunctionValue,
     OracleValue,
-    RolloutValue,
     ValueEstimator,
 )
 

@@ -11,7 +11,8 @@ from langchain_linvit.planner.records import emit, solution_node, with_solutions
 from langchain_linvit.planner.runs import Run
 from langchain_linvit.planner.state import PlannerState
 from langchain_linvit.prompts import Situation
-from langchain_linvit.values import Leaf, RolloutValue
+from langchain_linvit.rollouts import RolloutValue
+from langchain_linvit.values import Leaf
 
 PATIENCE = 3
 """Steps in a row without a new state after which an episode is given up: it goes in circles."""

@@ -15,7 +15,7 @@ from langchain_linvit.planner import create_slinvit_planner
 from langchain_linvit.planner.records import pending_nodes, reached_node, root_node
 from langchain_linvit.planner.selection import select_branch
 from langchain_linvit.planner.tree import Tree, analyse
-from langchain_linvit.values import RolloutValue
+from langchain_linvit.rollouts import RolloutValue
 
 LATENCY = 0.05
 HORIZON = 6

@@ -13,7 +13,8 @@ from worlds import Corridor, CountedCorridor, closeness, plan, walker, walker_mo
 from langchain_linvit.errors import InvalidTaskError
 from langchain_linvit.models import PolicyChatModel
 from langchain_linvit.planner import PRESETS, create_slinvit_planner
-from langchain_linvit.values import BlendValue, CriticValue, FunctionValue, OracleValue, RolloutValue
+from langchain_linvit.rollouts import RolloutValue
+from langchain_linvit.values import BlendValue, CriticValue, FunctionValue, OracleValue
 
 
 def test_plans_with_a_value_function():

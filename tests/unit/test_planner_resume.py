@@ -7,7 +7,7 @@ from worlds import Corridor, closeness, plan, walker_model
 
 from langchain_linvit.environments.base import Task
 from langchain_linvit.planner import create_slinvit_planner
-from langchain_linvit.values import RolloutValue
+from langchain_linvit.rollouts import RolloutValue
 
 
 def test_resumes_from_a_checkpoint_with_another_planner():

@@ -12,7 +12,8 @@ from langchain_linvit.errors import InvalidSettingError
 from langchain_linvit.models import PolicyChatModel
 from langchain_linvit.planner import create_slinvit_planner
 from langchain_linvit.prompts import last_block, request_kind
-from langchain_linvit.values import RolloutValue
+from langchain_linvit.rollouts import RolloutValue
+from langchain_linvit.values import Solution, ValueEstimate, ValueEstimator
 
 
 def acting(action, others=walker):
@@ -142,6 +143,22 @@ def test_a_rollout_that_solves_the_task_ends_the_search():
     assert {step.decision for step in kept.trajectory} == {0}
     assert {step.decision for step in alone.trajectory} == {0, 1, 2, 3}
     assert kept.usage.llm_calls < alone.usage.llm_calls / 2
+
+
+def test_an_estimator_of_ones_own_may_know_a_solution():
+    class Map(ValueEstimator):
+        name = "map"
+
+        async def estimate(self, leaves, caller, prepared):
+            def way(leaf):
+                position = int(leaf.situation.state.split()[-1])
+                return [("go right", f"you are in cell {cell}") for cell in range(position + 1, 5)]
+
+            return [ValueEstimate(0.5, self.name, solution=Solution(way(leaf), state_key="4")) for leaf in leaves]
+
+    result = plan(value=Map(), candidates=None)
+    assert result.plan == ["go right"] * 4
+    assert {step.decision for step in result.trajectory} == {0}
 
 
 def test_what_the_imagination_solves_is_tried_step_by_step():

@@ -14,13 +14,13 @@ from langchain_linvit.errors import BudgetExhaustedError, InvalidSettingError, M
 from langchain_linvit.models import PolicyChatModel, ScriptedChatModel
 from langchain_linvit.priors import ChatPrior
 from langchain_linvit.prompts import Situation
+from langchain_linvit.rollouts import RolloutValue
 from langchain_linvit.values import (
     BlendValue,
     CriticValue,
     FunctionValue,
     Leaf,
     OracleValue,
-    RolloutValue,
     ValueEstimate,
     ValueEstimator,
     held_share,
