@@ -148,6 +148,10 @@ def test_a_way_that_reality_leaves_is_searched_for_again():
 
 
 def test_sampled_messages_come_first_also_on_a_known_way():
+    agent, _, given = corridor_agent(depth=3, value=closeness, candidates=8)
+    known = [update["linvit_run"]["known"] for update in _model_updates(agent, given)]
+    assert known[0]["way"]
+    assert all(len(proposals) > 1 for found in known for proposals in found["proposals"].values())
     agent, toolkit, given = corridor_agent(depth=3, value=closeness, candidates=8)
     trace = invoked(agent, given)["linvit_trace"]
     assert chosen(toolkit) == ["go right"] * 3

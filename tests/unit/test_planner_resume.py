@@ -169,9 +169,11 @@ def test_a_branch_is_taken_up_where_a_crash_left_it(acted):
     assert [step.observation for step in result.trajectory] == [f"you are in cell {cell}" for cell in range(1, 5)]
 
 
-@pytest.mark.parametrize("value", [closeness, RolloutValue(rollouts=20)], ids=["rules", "rollouts"])
-def test_an_environment_that_outlives_its_program_is_acted_in_step_by_step(value):
-    result = plan(environment=Device, value=value, candidates=None, depth=3, task="reach 3", horizon=12)
+@pytest.mark.parametrize(
+    ("value", "depth"), [(closeness, 3), (RolloutValue(rollouts=20), 1)], ids=["rules", "rollouts"]
+)
+def test_an_environment_that_outlives_its_program_is_acted_in_step_by_step(value, depth):
+    result = plan(environment=Device, value=value, candidates=None, depth=depth, task="reach 3", horizon=12)
     assert result.solved
     assert [step.decision for step in result.trajectory] == list(range(len(result.trajectory)))
     tried = plan(environment=Device, value=closeness, candidates=None, task="reach 3", policy_rollouts=50)
