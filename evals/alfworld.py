@@ -43,7 +43,7 @@ SUBGOALS: dict[str, Any] = {"preset": "paper-alfworld", "level": "subgoal"}
 ROLLOUTS: dict[str, Any] = {"preset": "paper-alfworld", "value": RolloutValue(2)}
 """The same with Monte-Carlo values: two episodes of the policy from every state of a layer."""
 VALUES = ("critic", "rollouts")
-"""Value estimators to measure; rollouts take some 50 times the completions of the critic."""
+"""Value estimators to measure; rollouts take about twice the completions of the critic."""
 COLUMNS = (
     "method", "prior", "value", "n", "success", *TASK_TYPES, "steps", "llm_calls", "env_steps", "seconds", "errors",
 )  # fmt: skip

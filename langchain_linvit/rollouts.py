@@ -114,22 +114,19 @@ class RolloutValue(ValueEstimator):
     async def _episode(self, leaf: Leaf, index: int, environment: Environment, caller: Caller) -> _Outcome:
         if self.policy is None:
             raise InvalidSettingError("rollouts have no policy; pass RolloutValue(policy=...)")
-        history, taken = list(leaf.situation.history), []
-        novelty = _Novelty(environment, self.patience)
+        history, taken, patience = list(leaf.situation.history), [], _Patience(self.patience)
         rewards, solved = 0.0, environment.solved
         for t in range(self._length(leaf)):
-            if novelty.given_up:
+            if patience.is_over(environment):
                 break
             situation = Situation.of(environment, history)
             parsed = await self.policy.act(situation, None, caller, path=[leaf.id, index, t])
             if parsed is None or parsed.action is None:
                 history.append(("(no action)", (parsed.error if parsed else None) or "nothing done"))
-                novelty.note()
                 continue
             transition = await caller.step(environment, parsed.action)
             history.append((parsed.action, transition.error or transition.observation))
             taken += [] if transition.error else [history[-1]]
-            novelty.note()
             rewards += self.discount**t * transition.reward
             solved = transition.solved
             if solved and not self.oracle:
@@ -152,24 +149,19 @@ class _Outcome:
     solution: Solution | None = None
 
 
-class _Novelty:
-    """How long an episode has not come to a state that is new to it."""
+class _Patience:
+    """How long an episode may go without coming to a state that is new to it; None is for ever."""
 
-    def __init__(self, environment: Environment, patience: int | None) -> None:
-        self._environment = environment
-        self._patience = patience
-        self._seen = {environment.state_key()} if patience else set()
+    def __init__(self, steps: int | None) -> None:
+        self._steps = steps
+        self._seen: set[str | None] = set()
         self._without = 0
 
-    def note(self) -> None:
-        """Look at where a step has led; states without a key are all taken for new."""
-        if self._patience is None:
-            return
-        key = self._environment.state_key()
+    def is_over(self, environment: Environment) -> bool:
+        """Look at where the episode stands, once a step; states without a key are all taken for new."""
+        if self._steps is None:
+            return False
+        key = environment.state_key()
         self._without = self._without + 1 if key is not None and key in self._seen else 0
         self._seen.add(key)
-
-    @property
-    def given_up(self) -> bool:
-        """Whether nothing new has come for as long as the patience lasts."""
-        return self._patience is not None and self._without >= self._patience
+        return self._without >= self._steps

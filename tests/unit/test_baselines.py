@@ -72,7 +72,6 @@ def always(text):
 
 @pytest.mark.parametrize("name", NEW)
 async def test_the_same_sync_and_async_and_with_the_same_seed_and_nothing_stays_open(name):
-    CountedCorridor.live = 0
     method, budget = made(name, CountedCorridor(), horizon=5), Budget(completions=40)
     first = method.solve(TASK, model=walker_model(), seed=3, budget=budget)
     second = await method.asolve(TASK, model=walker_model(), seed=3, budget=budget)

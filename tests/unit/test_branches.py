@@ -98,7 +98,6 @@ def test_what_was_found_before_the_steps_ran_out_is_kept():
 
 
 def test_what_cant_be_done_is_dead_and_costs_no_fork():
-    CountedCorridor.live = 0
     search, children = expanded(Fixed(fly=0.5, go_left=0.5), FunctionValue(closeness), environment=CountedCorridor)
     assert [child.error for child in children] == ["no action 'fly'", "there is a wall"]
     assert CountedCorridor.live == 2  # the real one and the root

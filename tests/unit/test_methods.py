@@ -41,7 +41,6 @@ METHODS = {
 
 @pytest.mark.parametrize("name", METHODS)
 async def test_every_method_gives_the_same_sync_and_async_and_leaves_nothing_open(name):
-    CountedCorridor.live = 0
     method = METHODS[name](CountedCorridor())
     first = method.solve(TASK, model=walker_model(), seed=3)
     second = await method.asolve(TASK, model=walker_model(), seed=3)
@@ -229,7 +228,6 @@ def test_slinvit_is_made_for_each_model_budget_and_seed():
 
 
 def test_the_verdict_is_that_of_the_plan_carried_out_afresh():
-    CountedCorridor.live = 0
     result = Greedy(Corridor()).solve(TASK, model=always("Action: go right"))
     assert result.verdict is None
     assert judged(result, TASK, Corridor()).verdict.success

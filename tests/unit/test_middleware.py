@@ -1,7 +1,7 @@
 """SLINVITMiddleware in real agents: the search, its streams, its budget, its errors."""
 
 import pytest
-from agent_parts import LEFT, OPENED, RIGHT, corridor_agent, invoked, position, streamed, target, wanderer
+from agent_parts import LEFT, RIGHT, corridor_agent, invoked, position, streamed, target, wanderer
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -18,14 +18,7 @@ from langchain_linvit.agents import EnvironmentToolkit, SLINVITMiddleware
 from langchain_linvit.errors import BudgetExhaustedError, EnvironmentStateError, InvalidSettingError
 from langchain_linvit.models import PolicyChatModel, ScriptedChatModel, ToolReply
 
-
-@pytest.fixture(autouse=True)
-def _no_fork_is_left_open():
-    before = CountedCorridor.live
-    yield
-    while OPENED:
-        OPENED.pop().close()
-    assert CountedCorridor.live == before
+pytestmark = pytest.mark.usefixtures("closed_toolkits")
 
 
 @pytest.mark.parametrize("run", ["sync", "async"])

@@ -4,13 +4,13 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from agent_parts import LEFT, OPENED, RIGHT, corridor_agent, invoked, position, streamed, wanderer, weather
+from agent_parts import LEFT, RIGHT, corridor_agent, invoked, position, streamed, wanderer, weather
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware, ModelFallbackMiddleware
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
-from worlds import Corridor, CountedCorridor, closeness
+from worlds import Corridor, closeness
 
 from langchain_linvit import create_slinvit_planner
 from langchain_linvit.accounting import Budget
@@ -25,13 +25,7 @@ from langchain_linvit.prompts import last_block, request_kind
 SCORING = "choose by number"
 
 
-@pytest.fixture(autouse=True)
-def _no_fork_is_left_open():
-    before = CountedCorridor.live
-    yield
-    while OPENED:
-        OPENED.pop().close()
-    assert CountedCorridor.live == before
+pytestmark = pytest.mark.usefixtures("closed_toolkits")
 
 
 class Asked:

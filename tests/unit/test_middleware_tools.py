@@ -21,14 +21,7 @@ from langchain_linvit.agents.imagination import ToolCalibration, parse_guess, si
 from langchain_linvit.models import PolicyChatModel, ToolReply
 from langchain_linvit.prompts import last_block, request_kind
 
-
-@pytest.fixture(autouse=True)
-def _no_fork_is_left_open():
-    before = CountedCorridor.live
-    yield
-    while OPENED:
-        OPENED.pop().close()
-    assert CountedCorridor.live == before
+pytestmark = pytest.mark.usefixtures("closed_toolkits")
 
 
 def helpful(good, bad, reply="It rains."):

@@ -154,7 +154,6 @@ async def test_a_reset_starts_afresh_and_a_bad_one_changes_nothing():
 
 
 async def test_every_episode_is_closed():
-    CountedCorridor.live = 0
     episodes = opened(CountedCorridor, undos=2)
     released = await episodes.fork()
     for _ in range(2):
